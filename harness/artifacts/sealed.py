@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import MissingPackageError, SignatureError
-from harness.system.files import storage_errors
+from harness.system.files import read_small, storage_errors
 from harness.system.scratch import use_root
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ SUFFIX = ".age"
 IN_THE_CLEAR = ("manifest.json",)
 _MARK = b"AGE-SECRET-KEY-1"
 _MEMORY = Path("/dev/shm")
+_MOST_KEY_BYTES = 1 << 20
 
 
 class Seal:
@@ -190,7 +191,7 @@ def read_identity(path: Path) -> Identity:
     from pyrage import IdentityError, x25519
 
     try:
-        data, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+        data, mode = read_small(path, _MOST_KEY_BYTES), stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
         msg = f"the key {str(path)!r} of the cache cannot be read ({error.strerror}); check {KEY_VARIABLE}"
         raise SignatureError(msg) from error

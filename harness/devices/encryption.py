@@ -154,7 +154,12 @@ def _wrap_rsa(key: bytes, public: RSAPublicKey) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
     # Android's keystore has no other hash for MGF1 before Android 14. OAEP does not need one that resists collisions.
-    return public.encrypt(key, OAEP(mgf=MGF1(SHA1()), algorithm=SHA256(), label=None))
+    padding = OAEP(mgf=MGF1(SHA1()), algorithm=SHA256(), label=None)
+    try:
+        return public.encrypt(key, padding)
+    except ValueError as error:
+        # Numbers that make no key, such as an even modulus, are found out only now.
+        raise _unusable(str(error)) from error
 
 
 def _wrap_ec(key: bytes, public: EllipticCurvePublicKey) -> bytes:

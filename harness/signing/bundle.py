@@ -11,15 +11,16 @@ import base64
 import binascii
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from harness.errors import SignatureError
-from harness.signing.coverage import ITSELF, SIGNATURE_SUFFIX, cover, folder_names, refuse_link, signature_of
+from harness.signing.coverage import ITSELF, SIGNATURE_SUFFIX, check_coverable, cover, folder_names, signature_of
 from harness.signing.keys import TrustedKey, check_private_key, key_password, require_signing
-from harness.system.files import storage_errors, write_whole
+from harness.system.files import read_small, storage_errors, write_whole
 
 if TYPE_CHECKING:
     from model_signing.hashing import Config as HashingConfig
@@ -60,8 +61,8 @@ def bundle_of(path: Path, private_key: Path) -> bytes:
     # The library hands the password on to a function that takes bytes, whatever its annotation says.
     config.use_elliptic_key_signer(private_key=private_key, password=cast("str", password.encode() or None))
     config.set_hashing_config(_as_config(_Listing(root=coverage.root, names=coverage.names)))
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder, "signature")
+    with _scratch() as folder:
+        written = folder / "signature"
         config.sign(coverage.root, written)
         return written.read_bytes()
 
@@ -114,6 +115,13 @@ def verify_attached(bundle: bytes, digests: Mapping[str, str], key: TrustedKey, 
         raise SignatureError(msg)
 
 
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for the files that the library reads or writes. Raises `StoreError` if there is no space for them."""
+    with storage_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 def _offline_config() -> SigningConfig:
     """The library's configuration for signing, without its default signer, which asks a server when it is made."""
     from model_signing.signing import Config
@@ -147,7 +155,7 @@ class _Listing:
             file = self.root if name == ITSELF else self.root / name
             if not file.is_file():
                 continue
-            refuse_link(file)
+            check_coverable(file)
             digest = _digest(file)
             self.digests[name] = digest.digest_hex
             items.append(FileManifestItem(path=PurePosixPath(name), digest=digest))
@@ -175,10 +183,14 @@ class _Stated:
 
 
 def _digest(file: Path) -> Any:
-    """The SHA-256 of one file, as the library's own record."""
+    """The SHA-256 of one file, as the library's own record. Raises `SignatureError` if it cannot be read."""
     from model_signing.hashing import Config
 
-    return next(iter(Config().hash(file).resource_descriptors())).digest  # type: ignore[no-untyped-call]
+    try:
+        return next(iter(Config().hash(file).resource_descriptors())).digest  # type: ignore[no-untyped-call]
+    except OSError as error:
+        msg = f"{str(file)!r} cannot be read ({error.strerror or error}); check its rights and its disk"
+        raise SignatureError(msg) from error
 
 
 def _as_config(listing: _Listing | _Stated) -> HashingConfig:
@@ -209,9 +221,9 @@ def _why_refused(listing: _Listing | _Stated, bundle: bytes, key: TrustedKey) ->
     """Return why the library refuses the signature or the files, or None if it accepts both."""
     import model_signing
 
-    with tempfile.TemporaryDirectory() as folder:
+    with _scratch() as folder:
         # The library reads files, and it must read what was checked, not what may lie there by now.
-        public, copy = Path(folder, "key.pub"), Path(folder, "signature")
+        public, copy = folder / "key.pub", folder / "signature"
         public.write_bytes(key.pem)
         copy.write_bytes(bundle)
         config = model_signing.verifying.Config()  # type: ignore[no-untyped-call]
@@ -228,17 +240,13 @@ def _why_refused(listing: _Listing | _Stated, bundle: bytes, key: TrustedKey) ->
 
 def _read_bundle(path: Path, where: Path) -> bytes:
     try:
-        size = where.stat().st_size
-        if size <= MOST_BYTES:
-            return where.read_bytes()
+        return read_small(where, MOST_BYTES)
     except FileNotFoundError:
         msg = f"{path.name} has no signature ({str(where)!r}); to make one: phonebench sign {path} --key FILE"
         raise SignatureError(msg) from None
     except OSError as error:
         msg = f"the signature {str(where)!r} cannot be read ({error.strerror}); check the path"
         raise SignatureError(msg) from error
-    msg = f"{str(where)!r} has {size} bytes, too many for a signature: check the path"
-    raise SignatureError(msg)
 
 
 def _signed_digests(bundle: bytes, where: Path) -> dict[str, str]:

@@ -10,9 +10,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from harness.errors import SignatureError
 from harness.readers.read import read_file
@@ -59,22 +60,46 @@ def folder_names(folder: Path) -> tuple[str, ...]:
     """Return the names of the covered files below ``folder``, sorted."""
     if (folder / RUN_MARK).is_file():
         names = [name for name in RUN_FILES if os.path.lexists(folder / name)]
-        names += [f"{sub}/{name}" for sub in RUN_FOLDERS if (folder / sub).is_dir() for name in _walk(folder / sub)]
+        for sub in RUN_FOLDERS:
+            if (folder / sub).is_symlink():
+                check_coverable(folder / sub)
+            names += [f"{sub}/{name}" for name in _walk(folder / sub)] if (folder / sub).is_dir() else []
     else:
         names = [name for name in _walk(folder) if name != SIGNATURE_FILE]
     if len(names) > MOST_FILES:
         msg = f"{str(folder)!r} has more than {MOST_FILES} files; is it the folder that you meant?"
         raise SignatureError(msg)
     for name in names:
-        refuse_link(folder / name)
+        check_coverable(folder / name)
     return tuple(sorted(names))
 
 
-def refuse_link(path: Path) -> None:
-    """Raise `SignatureError` for a link: it can come to name another file without any signed byte changing."""
-    if path.is_symlink():
+def is_ignored(path: PurePath) -> bool:
+    """Return whether signatures of a folder leave out what lies at ``path`` in it."""
+    return not IGNORED_FOLDERS.isdisjoint(path.parts)
+
+
+def check_coverable(path: Path) -> None:
+    """Raise `SignatureError` for what no signature covers, by what it is or by its name.
+
+    A link can come to name another file without any signed byte changing; a pipe, a socket and a device have no bytes.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError as error:
+        msg = f"{str(path)!r} cannot be read ({error.strerror}); check its rights, and those of its folder"
+        raise SignatureError(msg) from error
+    if stat.S_ISLNK(mode):
         msg = f"{str(path)!r} is a symbolic link, which cannot be signed: put the file itself there"
         raise SignatureError(msg)
+    if not stat.S_ISREG(mode):
+        msg = f"{str(path)!r} is neither a file nor a folder, so it cannot be signed: remove it"
+        raise SignatureError(msg)
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        msg = f"the name of {str(path)!r} is not UTF-8, so it cannot be signed: rename it"
+        raise SignatureError(msg) from None
 
 
 def _companions(path: Path) -> tuple[str, ...]:
@@ -84,10 +109,17 @@ def _companions(path: Path) -> tuple[str, ...]:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse_unread):
         linked = next((name for name in folders if Path(parent, name).is_symlink()), None)
         if linked is not None:
-            refuse_link(Path(parent, linked))
+            check_coverable(Path(parent, linked))
         folders[:] = [name for name in folders if name not in IGNORED_FOLDERS]
         for name in files:
             yield Path(parent, name).relative_to(folder).as_posix()
+
+
+def _refuse_unread(error: OSError) -> None:
+    """Who cannot list a folder may still read the files in it."""
+    what = f"the folder {error.filename!r} cannot be read ({error.strerror})"
+    msg = f"{what}, so its files can be neither signed nor verified: make it readable, or remove it"
+    raise SignatureError(msg) from error

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import MissingPackageError, SignatureError
-from harness.system.files import storage_errors
+from harness.system.files import read_small, storage_errors
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
@@ -25,6 +26,8 @@ CURVES_TEXT = "P-256, P-384 or P-521"
 PASSWORD_VARIABLE = "PHONEBENCH_KEY_PASSWORD"
 # A key, even a chain of certificates, has a few kilobytes.
 MOST_BYTES = 1 << 20
+# OpenSSL's limit.
+MOST_PASSWORD_BYTES = 1023
 PRIVATE_SUFFIX, PUBLIC_SUFFIX, CERTIFICATE_SUFFIX = ".key", ".pub", ".crt"
 _MAKE = "phonebench keys NAME"
 
@@ -58,23 +61,41 @@ def create_key(stem: Path, *, days: int, password: str = "") -> KeyFiles:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
+    _check_stem(stem)
+    protection = serialization.BestAvailableEncryption(_encoded(password)) if password else serialization.NoEncryption()
     files = [stem.with_name(stem.name + suffix) for suffix in (PRIVATE_SUFFIX, PUBLIC_SUFFIX, CERTIFICATE_SUFFIX)]
-    taken = next((file for file in files if file.exists()), None)
+    taken = next((file for file in files if os.path.lexists(file)), None)
     if taken is not None:
         msg = f"{str(taken)!r} exists, and a key that is lost cannot be made again: choose another name"
         raise SignatureError(msg)
     key = ec.generate_private_key(ec.SECP256R1())
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
-    protection = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
+    contents = (
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection),
+        _public_pem(key.public_key()),
+        _certificate(key, stem.name, expires_at),
+    )
     private, public, certificate = files
     with storage_errors(stem.parent):
         stem.parent.mkdir(parents=True, exist_ok=True)
-        # Never readable by others, not even for the moment between writing it and changing its mode.
-        with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection))
-        public.write_bytes(_public_pem(key.public_key()))
-        certificate.write_bytes(_certificate(key, stem.name, expires_at))
+        _write_new(dict(zip(files, contents, strict=True)))
     return KeyFiles(private=private, public=public, certificate=certificate, expires_at=expires_at)
+
+
+def _write_new(contents: Mapping[Path, bytes]) -> None:
+    """Write files that do not exist, the first of them for its owner alone; all or none. Raises `OSError`."""
+    made: list[Path] = []
+    try:
+        for path, data in contents.items():
+            # Never readable by others, not even for the moment between writing it and changing its mode.
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if made else 0o600)
+            made.append(path)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+    except BaseException:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def check_private_key(path: Path, password: str = "") -> bytes:
@@ -90,7 +111,7 @@ def check_private_key(path: Path, password: str = "") -> bytes:
         raise SignatureError(msg)
     _check_mode(path)
     try:
-        key = serialization.load_pem_private_key(data, password.encode() or None)
+        key = serialization.load_pem_private_key(data, _encoded(password) or None)
     except TypeError as error:
         raise SignatureError(_about_password(path, given=bool(password))) from error
     except Exception as error:
@@ -147,13 +168,34 @@ def require_signing() -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            msg = f"{str(path)!r} has {path.stat().st_size} bytes, too many for a key: check the path"
-            raise SignatureError(msg)
-        return path.read_bytes()
+        return read_small(path, MOST_BYTES)
     except OSError as error:
         msg = f"the key {str(path)!r} cannot be read ({error.strerror}); check the path (to make a key: {_MAKE})"
         raise SignatureError(msg) from error
+
+
+def _check_stem(stem: Path) -> None:
+    """Raise `SignatureError` unless files can be called so, and a certificate too."""
+    try:
+        named = bool(stem.name.encode())
+    except UnicodeEncodeError:
+        named = False
+    if not named or stem.name == "..":
+        msg = f"{str(stem)!r} is no name for the files of a key; give one, such as release"
+        raise SignatureError(msg)
+
+
+def _encoded(password: str) -> bytes:
+    """Return a password as bytes. Raises `SignatureError` for one that no key can have."""
+    try:
+        encoded = password.encode()
+    except UnicodeEncodeError as error:
+        msg = f"{PASSWORD_VARIABLE} is not UTF-8 text: choose another password"
+        raise SignatureError(msg) from error
+    if len(encoded) > MOST_PASSWORD_BYTES:
+        msg = f"{PASSWORD_VARIABLE} has {len(encoded)} bytes; a password has at most {MOST_PASSWORD_BYTES}"
+        raise SignatureError(msg)
+    return encoded
 
 
 def _check_mode(path: Path) -> None:

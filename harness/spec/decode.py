@@ -33,7 +33,9 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
     the line, the column and the text of the line.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            # Not all of it: a device may have no end.
+            content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise
     except OSError as error:

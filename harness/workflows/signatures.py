@@ -11,7 +11,7 @@ from harness.model.card import ModelCard
 from harness.model.resolve import is_bundled
 from harness.model.user_code import is_beside, is_reference, split_reference
 from harness.signing.bundle import Verified, bundle_of
-from harness.signing.coverage import RUN_MARK, signature_of
+from harness.signing.coverage import RUN_MARK, is_ignored, signature_of
 from harness.signing.keys import check_private_key, key_password
 from harness.signing.require import ignore_compiled_modules, require_signatures
 from harness.spec.spec import Spec
@@ -82,7 +82,7 @@ def _main(card: ModelCard) -> Path:
 
 
 def _outside(card: ModelCard) -> Iterator[Path]:
-    """Files that a whole model takes from outside of its file or folder: networks, weights, and data."""
+    """Files that a whole model takes from where its signature does not reach: networks, weights, and data."""
     main = _main(card).resolve()
     for text in _named(card):
         path = Path(text).expanduser()
@@ -90,8 +90,13 @@ def _outside(card: ModelCard) -> Iterator[Path]:
             path = card.folder / path
         if is_reference(text) and not path.exists():
             continue
-        if path.exists() and not path.resolve().is_relative_to(main):
+        if path.exists() and not _covers(main, path.resolve()):
             yield path
+
+
+def _covers(main: Path, path: Path) -> bool:
+    """Return whether the signature of the model file or folder ``main`` covers ``path``."""
+    return path.is_relative_to(main) and not is_ignored(path.relative_to(main))
 
 
 def _named(card: ModelCard) -> Iterator[str]:

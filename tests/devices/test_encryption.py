@@ -140,6 +140,8 @@ def test_a_key_that_cannot_be_used_is_refused_in_a_sentence(algorithm: KeyWrap) 
     texts.append(public(rsa.generate_private_key(public_exponent=65537, key_size=1024)))
     # More than OpenSSL encrypts for; nobody has the private key.
     texts.append(der_text(rsa.RSAPublicNumbers(65537, (1 << 20_000) + 1).public_key()))
+    # A modulus is the product of two odd primes.
+    texts.append(der_text(rsa.RSAPublicNumbers(65537, 1 << 2047).public_key()))
     for text in texts:
         with pytest.raises(DeviceError, match=r"the public key of the runner app cannot be used \(.+\): build"):
             wrap_key(KEY, EncryptionKey(algorithm=algorithm, public_key=text))

@@ -5,8 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +43,32 @@ def folder(tmp_path: Path) -> Path:
     (root / "model.toml").write_text("name = 'x'\n")
     (root / "data" / "a.npz").write_bytes(b"numbers")
     return root
+
+
+@pytest.fixture
+def readable_by_all() -> Iterator[Path]:
+    """A folder that users other than the one of the tests can enter too."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up the rights of root, which may read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
 
 
 def refusal(path: Path, trusted: TrustedKey) -> str:
@@ -138,6 +169,63 @@ def test_links_are_neither_signed_nor_accepted(folder: Path, key: KeyFiles, trus
     (folder / "model.toml").write_bytes(content)
     (folder / "more").symlink_to(folder / "data")
     assert "more" in refusal(folder, trusted)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, make_socket], ids=["pipe", "socket"])
+def test_what_has_no_bytes_is_neither_signed_nor_accepted(
+    folder: Path, key: KeyFiles, trusted: TrustedKey, make: Callable[[Path], None]
+) -> None:
+    sign(folder, key.private)
+    make(folder / "data" / "extra")
+    assert "extra' is neither a file nor a folder" in refusal(folder, trusted)
+    with pytest.raises(SignatureError, match="extra' is neither a file nor a folder"):
+        sign(folder, key.private)
+
+
+def test_a_pipe_is_no_signature(tmp_path: Path, trusted: TrustedKey) -> None:
+    (tmp_path / "model.bin").write_bytes(b"x")
+    os.mkfifo(tmp_path / "model.bin.sig")
+    assert "model.bin.sig' cannot be read (it is no regular file)" in refusal(tmp_path / "model.bin", trusted)
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(key: KeyFiles, trusted: TrustedKey, readable_by_all: Path) -> None:
+    """Code finds a file in it by its name all the same."""
+    model = readable_by_all / "model"
+    model.mkdir()
+    (model / "model.toml").write_text("name = 'x'\n")
+    sign(model, key.private)
+    (model / "hidden").mkdir()
+    (model / "hidden" / "settings").write_text("")
+    (model / "hidden").chmod(0o311)
+    with as_nobody():
+        assert "hidden' cannot be read (Permission denied)" in refusal(model, trusted)
+    (model / "hidden").chmod(0o755)
+    (model / "hidden" / "settings").chmod(0)
+    with as_nobody():
+        assert "settings' cannot be read (Permission denied)" in refusal(model, trusted)
+
+
+def test_a_name_that_is_no_text_is_refused(folder: Path, key: KeyFiles, trusted: TrustedKey) -> None:
+    sign(folder, key.private)
+    (folder / os.fsdecode(b"weights-\xff")).write_bytes(b"")
+    assert "is not UTF-8" in refusal(folder, trusted)
+    with pytest.raises(SignatureError, match=r"weights-\\udcff' is not UTF-8"):
+        sign(folder, key.private)
+    file = folder.parent / os.fsdecode(b"model-\xff.bin")
+    file.write_bytes(b"")
+    with pytest.raises(SignatureError, match=r"model-\\udcff.bin' is not UTF-8"):
+        sign(file, key.private)
+
+
+def test_a_folder_of_a_run_that_is_a_link_is_refused(tmp_path: Path, key: KeyFiles, trusted: TrustedKey) -> None:
+    run = tmp_path / "run"
+    (run / "replies").mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    (run / "replies" / "a.gz").write_bytes(b"")
+    sign(run, key.private)
+    (run / "replies").rename(tmp_path / "elsewhere")
+    (run / "replies").symlink_to(tmp_path / "elsewhere")
+    assert "replies' is a symbolic link" in refusal(run, trusted)
 
 
 def test_a_file_and_its_weights_are_signed_together(tmp_path: Path, key: KeyFiles, trusted: TrustedKey) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,11 +129,46 @@ def test_what_is_no_key_is_named(tmp_path: Path, data: bytes) -> None:
         check_private_key(file)
 
 
+def test_what_has_no_end_is_no_key(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(SignatureError, match=rf"{path}' cannot be read \(it is no regular file\)"):
+            check_private_key(path)
+        with pytest.raises(SignatureError, match=rf"{path}' cannot be read \(it is no regular file\)"):
+            read_trusted_key(path)
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"), [("\udcff", "is not UTF-8"), ("x" * 1024, "has 1024 bytes")], ids=["bytes", "long"]
+)
+def test_a_password_that_no_key_can_have_leaves_no_files(tmp_path: Path, password: str, reason: str) -> None:
+    with pytest.raises(SignatureError, match=f"PHONEBENCH_KEY_PASSWORD {reason}"):
+        create_key(tmp_path / "mine", days=30, password=password)
+    assert not list(tmp_path.iterdir())
+    made = create_key(tmp_path / "mine", days=30, password="x" * 1023)
+    with pytest.raises(SignatureError, match=f"PHONEBENCH_KEY_PASSWORD {reason}"):
+        check_private_key(made.private, password)
+
+
+@pytest.mark.parametrize("name", ["", "..", "\udcff"])
+def test_what_is_no_name_makes_no_key(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SignatureError, match="is no name for the files of a key"):
+        create_key(tmp_path / name if name else Path(), days=30)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_of_which_a_part_cannot_be_written_leaves_none(tmp_path: Path) -> None:
+    (tmp_path / "mine.crt").symlink_to("nowhere")
+    with pytest.raises(SignatureError, match=r"mine\.crt' exists"):
+        create_key(tmp_path / "mine", days=30)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.crt"]
+
+
 def test_a_key_that_is_missing_or_huge_is_named(tmp_path: Path) -> None:
     with pytest.raises(SignatureError, match=r"nowhere.*No such file"):
         read_trusted_key(tmp_path / "nowhere")
     huge = tmp_path / "huge"
     with huge.open("wb") as file:
         file.truncate(1 << 31)
-    with pytest.raises(SignatureError, match="2147483648 bytes"):
+    with pytest.raises(SignatureError, match=r"huge' cannot be read \(it has more than 1048576 bytes\)"):
         read_trusted_key(huge)

@@ -72,6 +72,24 @@ def test_a_signed_run_does_not_make_a_model_of_its_folder(tmp_path: Path, key: K
     assert "has a run.json, so its signature is that of a run" in refusal(run, key)
 
 
+@pytest.mark.parametrize("folder", [".git", "__pycache__", "data/.ipynb_checkpoints"])
+def test_files_that_the_signature_of_a_folder_leaves_out_need_one_of_their_own(
+    tmp_path: Path, key: KeyFiles, folder: str
+) -> None:
+    model = model_folder(tmp_path / "model", MODEL.format(source=f"{folder}/inside.pt2"))
+    (model / folder).mkdir(parents=True)
+    network = model / folder / "inside.pt2"
+    with zipfile.ZipFile(network, "w") as archive:
+        archive.writestr("net/data", "x")
+    sign(model, key.private)
+    assert "inside.pt2 has no signature" in refusal(model, key)
+    sign(network, key.private)
+    required(model, key)
+    with zipfile.ZipFile(network, "a") as archive:
+        archive.writestr("net/more", "x")
+    assert "'inside.pt2' changed" in refusal(model, key)
+
+
 @pytest.mark.parametrize(
     ("card", "name"),
     [(MODEL.format(source="../outside.pt2"), "outside.pt2"), (PARTS, "outside.safetensors")],
