@@ -117,7 +117,8 @@ def _gate_row(gate: GateFacts | None) -> dict[str, Any]:
 def _samples(run: RunRecord) -> Iterator[dict[str, NDArray[np.generic]]]:
     codes = {key: code for code, key in enumerate(dict.fromkeys(m.cell for m in run.measurements))}
     for measurement in run.measurements:
-        for launch in measurement.launches:
+        # Of a launch whose calls are not known, nothing was stored.
+        for launch in (launch for launch in measurement.launches if launch.reply_sha256):
             latency = read_reply(run, launch.reply_sha256).latency
             if latency is not None and latency.samples_ns:
                 yield _sample_columns(codes[measurement.cell], launch, latency)

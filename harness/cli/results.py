@@ -95,7 +95,8 @@ def report(
         written = write_as(output_form, record, output or record.directory)
         if not written:
             name = record.head.id
-            msg = f"run {name!r} has no charts, because no cell was measured; see: phonebench show {name}"
+            problem = f"run {name!r} has no charts, because phonebench measured none of its cells"
+            msg = f"{problem}; see: phonebench show {name}"
             raise UsageError(msg)
     if as_json:
         print_json(_paths_json(form, written))

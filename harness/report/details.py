@@ -144,11 +144,12 @@ def _launches(launches: Sequence[LaunchSummary]) -> DetailBlock:
         for launch in launches[:MOST_LAUNCHES]
     ]
     more = len(launches) - len(rows)
-    digests = f"Replies: replies/{launches[0].reply_sha256[:12]}….json.gz" + (
-        " and others" if len(launches) > 1 else ""
-    )
-    note = f"{more} more launches are in measurements.jsonl. {digests}" if more else digests
-    return DetailBlock(kind=BlockKind.TABLE, title="Launches", content=(titles, *rows), note=f"{note}.")
+    sentences = [f"{more} more launches are in measurements.jsonl."] if more else []
+    # A launch whose calls are not known has no reply.
+    stored = [launch.reply_sha256 for launch in launches if launch.reply_sha256]
+    if stored:
+        sentences.append(f"Replies: replies/{stored[0][:12]}….json.gz{' and others' if len(stored) > 1 else ''}.")
+    return DetailBlock(kind=BlockKind.TABLE, title="Launches", content=(titles, *rows), note=" ".join(sentences))
 
 
 def _gate(gate: GateFacts | None) -> str:

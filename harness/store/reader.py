@@ -39,12 +39,17 @@ def find_run(root: Path, name: str) -> Path:
     if _is_run(Path(name)):
         return Path(name)
     runs = list_runs(root)
+    matches = [run for run in runs if run == name] or [run for run in runs if run.startswith(name)]
+    if not matches and name != LATEST and _exists(Path(name)):
+        msg = (
+            f"{name!r} has no {RUN_FILE}, so it is not a run: name the folder of a run, or see: phonebench show --list"
+        )
+        raise UsageError(msg)
     if not runs:
         msg = f"there are no runs in {str(root)!r}; make one with: phonebench run"
         raise UsageError(msg)
     if name == LATEST:
         return root / runs[-1]
-    matches = [run for run in runs if run == name] or [run for run in runs if run.startswith(name)]
     if len(matches) == 1:
         return root / matches[0]
     problem = f"fits {len(matches)} runs ({', '.join(matches[:4])})" if matches else f"is not a run in {str(root)!r}"
@@ -59,6 +64,13 @@ def ticket_of(folder: Path) -> str | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return str(sent.get("ticket") or "") if isinstance(sent, dict) else None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_run(folder: Path) -> bool:

@@ -15,8 +15,10 @@ import pytest
 
 import harness
 from harness.errors import StoreError, UsageError
+from harness.workflows.import_results import import_results
 
 STORED = Path(__file__).parents[1] / "golden" / "results"
+EXCHANGED = Path(__file__).parents[1] / "exchange" / "files"
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,15 @@ def test_a_damaged_reply_costs_the_calls_and_not_the_rest(tmp_path: Path) -> Non
     assert run.cells["latency_median_ns"].notna().sum() == 3
     with pytest.raises(StoreError, match="cannot be read"):
         _ = run.samples
+
+
+def test_imported_launches_without_calls_have_no_samples(tmp_path: Path) -> None:
+    # One of the programs states a median alone, the other has five rounds.
+    files = [EXCHANGED / "benchmark_result.textproto", EXCHANGED / "pytest_benchmark.json"]
+    run = harness.load(import_results(files, tmp_path).run.directory)
+    rounds = json.loads(files[1].read_text())["benchmarks"][0]["stats"]["data"]
+    assert list(run.samples["latency_ns"]) == [round(seconds * 1e9) for seconds in rounds]
+    assert len(run.launches) == 3
 
 
 def test_a_run_compared_with_itself_did_not_change(lines: list[dict[str, Any]]) -> None:

@@ -98,7 +98,7 @@ def test_a_night_that_is_killed_again_and_again_comes_to_its_end(
         (["nightly", "night.toml", "--budget", "-1"], 2, "--budget"),
         (["nightly", "night.toml", "--baseline", "2020"], 2, "--baseline: there are no runs"),
         (["nightly", "night.toml", "--baseline", "nowhere.onnx"], 2, "there is no baseline 'nowhere.onnx'"),
-        (["nightly", "night.toml", "--baseline", "night.toml"], 2, "--baseline: there are no runs"),
+        (["nightly", "night.toml", "--baseline", "night.toml"], 2, "--baseline: 'night.toml' has no run.json"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(

@@ -17,7 +17,7 @@ from harness.report.view import cell_views
 from harness.spec.spec import Spec
 from harness.store.records import REPLIES_FOLDER, RunRecord
 from harness.wire import Format
-from tests.report.builders import cells, failed, make_run, phone_run
+from tests.report.builders import cells, failed, make_run, measurement, phone_run
 from tests.report.large import Shape, store_large_run
 
 SHAPE = Shape(variants=1, threads=(1, 2), launches=3, calls=200)
@@ -103,6 +103,13 @@ def test_equal_blocks_are_stored_once() -> None:
     files = [block for block in data["blocks"] if data["words"][block[1]] == "Recipe of int8"]
     assert len(files) == 1
     assert len(data["cells"]) == 16
+
+
+def test_a_launch_without_stored_calls_names_no_reply() -> None:
+    cell = cells()[0]
+    told = measurement(cell)
+    told = replace(told, launches=tuple(replace(launch, reply_sha256="") for launch in told.launches))
+    assert blocks(make_run((cell,), (told,)))["Launches"].note == ""
 
 
 def test_a_lost_reply_costs_the_calls_alone(tmp_path: Path) -> None:

@@ -203,4 +203,4 @@ def test_charts_of_a_run_without_measured_cells_are_refused_with_the_reason(tmp_
         writer.add(failed(planned[0]))
     done = CliRunner().invoke(cli, ["report", "latest", "--to", "png", "--results", str(tmp_path)])
     assert isinstance(done.exception, UsageError)
-    assert "has no charts, because no cell was measured" in str(done.exception)
+    assert "has no charts, because phonebench measured none of its cells" in str(done.exception)

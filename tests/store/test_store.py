@@ -190,6 +190,15 @@ def test_a_name_that_fits_no_run_or_several_is_refused(tmp_path: Path, name: str
     assert words in str(caught.value)
 
 
+def test_a_path_without_a_run_is_named_with_what_it_lacks(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    make_run(tmp_path / "some")
+    for results in (tmp_path / "none", tmp_path / "some"):
+        with pytest.raises(UsageError, match=r"pictures' has no run\.json, so it is not a run"):
+            find_run(results, str(pictures))
+
+
 def test_without_runs_the_message_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are no runs .* phonebench run"):
         load_run(tmp_path / "results", LATEST)
