@@ -77,6 +77,11 @@ class Tether:
         """Call ``forget`` whenever the iPhone has been away, since anything may have happened to it meanwhile."""
         self._forgets.append(forget)
 
+    def forget(self) -> None:
+        """Have everybody forget what they know of the iPhone's content."""
+        for forget in self._forgets:
+            forget()
+
     def use(self, bundle_id: str) -> None:
         """Take the app with this id for the runner from now on."""
         self.bundle_id = bundle_id
@@ -142,8 +147,7 @@ class Tether:
             if time.monotonic() >= ends_at:
                 raise cause
             self.closing.wait(_LOOK_S)
-        for forget in self._forgets:
-            forget()
+        self.forget()
         if not keep:
             # A launch that nobody waits for would run at the same time as the next one.
             with contextlib.suppress(IosError):

@@ -17,7 +17,7 @@ from harness.devices.device import Execution
 from harness.devices.ios.advice import ios_error, named
 from harness.devices.ios.deaths import JETSAM, Death, Ending, Report, classify_death
 from harness.devices.ios.hold import LOSSES, Tether
-from harness.devices.ios.runner_app import InstalledApp
+from harness.devices.ios.runner_app import InstalledApp, installed_app
 from harness.devices.replies import failed, missing_reply, read_reply
 from harness.errors import IosError, IosTrouble
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, RunRequest, encode
@@ -135,12 +135,23 @@ def _timed_out(tether: Tether, job: Job, deadline_s: float) -> Execution:
 def _dead(tether: Tether, job: Job, ending: Ending, loss: IosError | None) -> Execution:
     """Return the failure of an app that ended without a reply.
 
-    Raises the loss if the iPhone was away meanwhile and nothing else explains the end.
+    Raises the loss if the iPhone was away meanwhile and nothing else explains the end, and an error if somebody removed
+    or replaced the app, which ends it.
     """
     death = _explained(tether, job, ending)
+    if not death.evidence:
+        _check_app(tether, job)
     if not death.explained and tether.last_loss is not loss and tether.last_loss is not None:
         raise tether.last_loss
     return failed(job.request, death.kind, death.message, detail=death.evidence or _log_tail(tether, job))
+
+
+def _check_app(tether: Tether, job: Job) -> None:
+    values = tether.call("app", bundle_id=job.app.bundle_id)
+    if values and installed_app(values) == job.app:
+        return
+    what = f"the runner app on {named(tether.udid)} was {'replaced' if values else 'removed'} during the launch"
+    raise ios_error(IosTrouble.APP, what, udid=tether.udid)
 
 
 def _explained(tether: Tether, job: Job, ending: Ending) -> Death:

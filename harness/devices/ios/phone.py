@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from harness.devices.device import Execution
 from harness.devices.energy import with_counter
@@ -39,6 +40,7 @@ _KEY_S = 60.0
 # The first iOS with what a format's runtime needs.
 _NEEDS: dict[Format, tuple[int, int]] = {Format.PTE: (17, 0)}
 
+_Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
 
 
@@ -104,11 +106,7 @@ class Iphone:
         check_facts(udid, tether.facts)
         check_tunneld(udid, tether.facts)
         self._check_unlocked()
-        if tether.call("developer_mode") is False:
-            what = f"{named(udid)} has developer mode switched off"
-            raise ios_error(IosTrouble.DEVELOPER_MODE, what, udid=udid)
-        if not tether.call("mounted"):
-            tether.call("mount", seconds=_MOUNT_S)
+        self._make_startable()
         app = self._app.ensure()
         tether.call("stop", seconds=_MOUNT_S)
         self._reports_before = tuple(tether.call("report_paths"))
@@ -129,9 +127,12 @@ class Iphone:
 
     def push(self, path: Path, sha256: str) -> bool:
         self._pushed[sha256] = path
-        return self._files.put(path, sha256)
+        return self._mended(lambda: self._files.put(path, sha256))
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
+        return self._mended(lambda: self._execute(request, inputs, deadline_s))
+
+    def _execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
         app = self._app.ensure()
         reason = self._why_not(app, request.artifact.format)
         if reason:
@@ -160,6 +161,33 @@ class Iphone:
         if self._folder is not None:
             remove_scratch(self._folder)
             self._folder = None
+
+    def _mended(self, work: Callable[[], _Result]) -> _Result:
+        """Do ``work``, and once more where the iPhone lacks what it had before, and can be given it again.
+
+        A restart unmounts the developer image, and a person may remove the app, or install another one, at any time.
+        """
+        try:
+            return work()
+        except IosError as error:
+            if error.trouble is IosTrouble.NO_IMAGE:
+                self._make_startable()
+            elif error.trouble in (IosTrouble.APP, IosTrouble.REFUSED) and self._app.has_changed():
+                log.warning("%s; it is installed again if there is an IPA", error.what)
+                self._tether.forget()
+                self._app.ensure()
+            else:
+                raise
+        return work()
+
+    def _make_startable(self) -> None:
+        """Mount the developer image where it is missing. Raises `IosError`, also if developer mode is off."""
+        udid, tether = self._tether.udid, self._tether
+        if tether.call("developer_mode") is False:
+            what = f"{named(udid)} has developer mode switched off"
+            raise ios_error(IosTrouble.DEVELOPER_MODE, what, udid=udid)
+        if not tether.call("mounted"):
+            tether.call("mount", seconds=_MOUNT_S)
 
     def _stop(self) -> bool:
         """End the app; return whether the iPhone could be reached."""

@@ -45,7 +45,11 @@ class RunnerApp:
         """Return the app that is installed, None if there is none."""
         ipa = self._tether.options.ipa
         values = self._tether.call("app", bundle_id=ipa.bundle_id if ipa else DEFAULT_ID)
-        return _installed(values) if values else None
+        return installed_app(values) if values else None
+
+    def has_changed(self) -> bool:
+        """Return whether the app that was looked up is not there any more, or is another one now; also if unknown."""
+        return self._app is None or self.find() != self._app
 
     def install(self, ipa: Ipa) -> InstalledApp:
         """Check the IPA's profile and install it."""
@@ -99,7 +103,8 @@ def _is_from(app: InstalledApp, ipa: Ipa) -> bool:
     return bool(ipa.digest) and there == (ipa.bundle_id, ipa.version, ipa.digest, ipa.runtimes)
 
 
-def _installed(values: dict[str, Any]) -> InstalledApp:
+def installed_app(values: dict[str, Any]) -> InstalledApp:
+    """Read what an iPhone says about an installed app."""
     return InstalledApp(
         bundle_id=str(values["CFBundleIdentifier"]),
         executable=str(values.get("CFBundleExecutable") or ""),

@@ -17,11 +17,14 @@ from harness.devices.ios.phone import Iphone, open_iphone
 from harness.errors import IosError, IosTrouble
 from harness.wire import FailureKind, ReplyStatus
 from tests.devices.conftest import Parcel
-from tests.devices.ios.conftest import app
+from tests.devices.ios.conftest import Session, app
 from tests.viphone.apps import FIRST_PID, LAUNCHES_UNTIL_STUCK, Fate, Launch
 from tests.viphone.fixtures import MakePhone
-from tests.viphone.ipamaker import EXECUTABLE, IpaMaker, IpaPlan
+from tests.viphone.images import Images
+from tests.viphone.ipa import read_ipa as read_virtual_ipa
+from tests.viphone.ipamaker import BUNDLE, EXECUTABLE, IpaMaker, IpaPlan
 from tests.viphone.iphone import VirtualIPhone
+from tests.viphone.link import Link
 from tests.viphone.state import IPhoneState, own_udid
 from tests.viphone.trust import Dialog
 from tests.viphone.usbmuxd import Usbmuxd
@@ -155,6 +158,87 @@ def test_a_kill_for_memory_and_a_crash_are_told_apart(open_phone: OpenPhone, par
     phone.apps.ended.clear()
     phone.apps.program = app("slow")
     assert_measured_once(phone, launch(device, parcel))
+
+
+def once_hung(phone: VirtualIPhone, act: Callable[[], object]) -> None:
+    """Let that happen while the next app runs, which does not end by itself; later ones do."""
+
+    def program(started: Launch) -> list[str]:
+        phone.apps.program = app("slow")
+        threading.Timer(0.5, act).start()
+        return app("hang")(started)
+
+    phone.apps.program = program
+
+
+def replace_app(phone: VirtualIPhone, ipas: IpaMaker) -> None:
+    """Install the app of another build, as Xcode on another computer does."""
+    file = ipas.make(IpaPlan(devices=None, digest="of another build"))
+    phone.apps.install(read_virtual_ipa(file), file)
+
+
+@pytest.mark.parametrize("ios", SYSTEMS)
+@pytest.mark.parametrize("removed", [True, False], ids=["removed", "replaced"])
+def test_an_app_that_somebody_removes_or_replaces_is_installed_again_and_no_model_is_blamed(
+    open_phone: OpenPhone, parcel: Parcel, ipas: IpaMaker, ios: str, removed: bool
+) -> None:
+    phone, device = open_phone(ios)
+    once_hung(phone, lambda: phone.apps.uninstall(BUNDLE) if removed else replace_app(phone, ipas))
+    execution = launch(device, parcel)
+    assert execution.reply.status is ReplyStatus.OK, execution.reply.failure
+    assert [one.signal_number for one in phone.apps.ended] == [9, None]
+    assert phone.apps.unclosed_launches == 0
+
+
+def test_an_app_that_was_removed_between_launches_is_installed_again(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    launch(device, parcel)
+    phone.apps.uninstall(BUNDLE)
+    assert launch(device, parcel).reply.status is ReplyStatus.OK
+
+
+def test_an_app_that_was_removed_and_cannot_be_installed_is_asked_for(
+    session: Session, phone: VirtualIPhone, make_ipa: Callable[..., Path], parcel: Parcel
+) -> None:
+    with session(make_ipa()):
+        pass
+    with session() as device:
+        phone.apps.uninstall(BUNDLE)
+        for _ in range(2):
+            with pytest.raises(IosError, match="does not have the runner app; give a signed runner app") as raised:
+                launch(device, parcel)
+            assert (raised.value.trouble, phone.apps.ended) == (IosTrouble.APP, [])
+
+
+def test_developer_mode_that_is_switched_off_during_a_run(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+
+    # Switching it restarts the iPhone.
+    def switch_off() -> None:
+        phone.state.developer_mode = phone.state.image_mounted = False
+        phone.faults.drop_now()
+
+    once_hung(phone, switch_off)
+    with pytest.raises(IosError, match="developer mode switched off; switch it on") as raised:
+        launch(device, parcel)
+    assert raised.value.trouble is IosTrouble.DEVELOPER_MODE
+
+
+class MountedMeanwhile(Images):
+    """An image that is mounted when somebody looks whether it is, as by Xcode on another computer."""
+
+    def serve(self, link: Link) -> None:
+        self._phone.state.image_mounted = True
+        super().serve(link)
+
+
+def test_an_iphone_that_restarted_and_was_unlocked_gets_its_image_again(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    phone.images = MountedMeanwhile(phone)
+    phone.state.passcode = False
+    once_hung(phone, phone.faults.restart)
+    execution = launch(device, parcel)
+    assert execution.reply.status is ReplyStatus.OK, execution.reply.failure
 
 
 def test_a_crash_report_from_before_the_session_explains_nothing(open_phone: OpenPhone, parcel: Parcel) -> None:
