@@ -7,7 +7,6 @@ without one, so it is imported only in a program of its own, and only with the u
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -66,8 +65,8 @@ def compile_for_executorch(card: ModelCard, output: Path, chip: str, *, sdk: str
     try:
         task = PrepareTask(card=card, key=source_key(card), cache_root=str(cache_root))
         (scratch / TASK_FILE).write_bytes(encode_line(WorkerTask(prepare=task)))
-        (scratch / "job.json").write_text(json.dumps({"chip": chip}), encoding="utf-8")
-        done = run_child("harness.artifacts.npu.executorch_child", scratch, _environment(Path(sdk).expanduser()))
+        environment = _environment(Path(sdk).expanduser())
+        done = run_child("harness.artifacts.npu.executorch_child", scratch, {"chip": chip}, environment)
         if chips := done.get("chips"):
             msg = f"--chip {chip!r} is not one that ExecuTorch knows of Qualcomm: use one of {', '.join(chips)}"
             raise UsageError(msg)

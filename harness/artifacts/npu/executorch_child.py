@@ -6,10 +6,11 @@ it leaves ``done.json``. ``QNN_SDK_ROOT`` must be set: the backend downloads an 
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from harness.artifacts.npu.place import do_job, last_line
 
 if TYPE_CHECKING:
     import torch
@@ -21,15 +22,8 @@ TASK_FILE, COMPILED_FILE = "task.json", "model.pte"
 
 
 def main(folder: Path) -> None:
-    """Do the job and write how it went; a refusal of the compiler is a result too."""
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    try:
-        done = _compiled(job, folder)
-    # The backend raises plain exceptions of its own, and those of the network.
-    except Exception as error:  # noqa: BLE001
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        done = {"refused": (lines[-1] if lines else type(error).__name__)[:300]}
-    (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
+    """Compile the model of the job in ``folder``."""
+    do_job(folder, lambda job: _compiled(job, folder), reason=lambda error: last_line(str(error)))
 
 
 def _compiled(job: dict[str, str], folder: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ result cannot run on this computer, so it is built and not checked. All that is 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -125,13 +124,12 @@ def _checked(model: Path, output: Path, name: str, sdk: Path | None) -> LitertMa
 
 
 def _run(scratch: Path, job: dict[str, str], sdk: Path | None) -> dict[str, Any]:
-    (scratch / "job.json").write_text(json.dumps(job), encoding="utf-8")
     # The plug-in leaves a log in the folder for temporary files when it fails.
     environment = child_environment(1) | {"TMPDIR": str(scratch)}
     if sdk is not None:
         parts = [str(sdk.resolve()), environment.get("LD_LIBRARY_PATH", "")]
         environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, parts))
-    return run_child("harness.artifacts.npu.litert_child", scratch, environment)
+    return run_child("harness.artifacts.npu.litert_child", scratch, job, environment)
 
 
 def _judged(done: dict[str, Any], maker: LitertMaker, model: Path) -> tuple[int, int]:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+from harness.artifacts.npu.place import do_job
 
 # What a plug-in's log says of a failure: the innermost sentence, behind the place in its source.
 _WORDS = re.compile(r"^(?:└|ERROR: \[[^\]]*\])(?!\s*ERROR: \[)\s*(\S.*)$", re.MULTILINE)
@@ -21,14 +22,8 @@ _LOG = re.compile(r"See (\S+\.error)")
 
 
 def main(folder: Path) -> None:
-    """Do the job and write how it went; a refusal of the compiler is a result too."""
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    try:
-        done = _compiled(job, folder)
-    # The plug-in raises plain exceptions of its own.
-    except Exception as error:  # noqa: BLE001
-        done = {"refused": reason_of(str(error))}
-    (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
+    """Compile the model of the job in ``folder``."""
+    do_job(folder, lambda job: _compiled(job, folder), reason=lambda error: reason_of(str(error)))
 
 
 def _compiled(job: dict[str, str], folder: Path) -> dict[str, Any]:

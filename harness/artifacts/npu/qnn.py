@@ -7,16 +7,15 @@ one in the PyPI package ``onnxruntime-qnn``, which needs no SDK.
 from __future__ import annotations
 
 import importlib.util
-import json
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from harness.artifacts.npu.place import check_output, fill_output, write_facts
+from harness.artifacts.npu.place import check_output, fill_output, last_line, run_child, write_facts
 from harness.artifacts.npu.qnn_child import CONTEXT_FILE
 from harness.artifacts.npu.sdk import CHIPS, phone_libraries
 from harness.errors import BuildError, MissingPackageError, UsageError
@@ -25,7 +24,6 @@ from harness.system.files import file_sha256
 from harness.system.scratch import make_scratch, remove_scratch
 
 LIBRARIES_FOLDER = "jniLibs/arm64-v8a"
-_TIMEOUT_S = 1800
 # Both compute the same quantised network, so they differ by roundings. Below this the compiler is wrong.
 LEAST_DB = 15.0
 
@@ -63,7 +61,9 @@ def compile_for_qnn(
     packed = phone_libraries(libraries, chip) if libraries is not None else []
     scratch = make_scratch("npu")
     try:
-        done = _run(scratch, model, {"htp_arch": chip.removeprefix("v"), **({"soc_model": str(soc)} if soc else {})})
+        options = {"htp_arch": chip.removeprefix("v"), **({"soc_model": str(soc)} if soc else {})}
+        job = {"model": str(model.resolve()), "options": options}
+        done = run_child("harness.artifacts.npu.qnn_child", scratch, job, child_environment(1))
         worst_db = _judged(done, model)
         versions = {name: str(done[name]) for name in ("onnxruntime", "onnxruntime_qnn")}
         with fill_output(output):
@@ -92,27 +92,7 @@ def _check(model: Path, output: Path, chip: str) -> None:
         raise UsageError(reason)
 
 
-def _run(scratch: Path, model: Path, options: dict[str, str]) -> dict[str, object]:
-    job = {"model": str(model.resolve()), "options": options}
-    (scratch / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    command = [sys.executable, "-P", "-m", "harness.artifacts.npu.qnn_child", str(scratch)]
-    try:
-        ended = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, env=child_environment(1),
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        msg = f"the compiler did not finish {model.name!r} within {_TIMEOUT_S // 60} minutes and was stopped"
-        raise BuildError(msg) from error
-    done = scratch / "done.json"
-    if not done.is_file():
-        msg = f"the compiler crashed on {model.name!r} with code {ended.returncode}: {_last(ended.stderr.splitlines())}"
-        raise BuildError(msg)
-    result: dict[str, object] = json.loads(done.read_text(encoding="utf-8"))
-    return result
-
-
-def _judged(done: dict[str, object], model: Path) -> float:
+def _judged(done: dict[str, Any], model: Path) -> float:
     """Return the worst ratio of signal to error, in dB. Raises `BuildError`."""
     if unfit := done.get("unfit"):
         msg = f"{model.name!r} could not be checked in the simulator, so it is not compiled: {unfit}"
@@ -120,7 +100,7 @@ def _judged(done: dict[str, object], model: Path) -> float:
     refused = done.get("refused")
     if refused is not None:
         hint = "static int8 is what the processor is for: phonebench build --format onnx --variant int8"
-        msg = f"the compiler refuses {model.name!r}: {_last(str(refused).splitlines())}; {hint}"
+        msg = f"the compiler refuses {model.name!r}: {last_line(str(refused))}; {hint}"
         raise BuildError(msg)
     ratios = done["sqnr_db"]
     worst = min(ratios) if isinstance(ratios, list) else -200.0
@@ -131,10 +111,6 @@ def _judged(done: dict[str, object], model: Path) -> float:
         )
         raise BuildError(msg)
     return float(worst)
-
-
-def _last(lines: Sequence[str]) -> str:
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")[:300]
 
 
 def _pack(libraries: Sequence[Path], output: Path) -> tuple[str, ...]:

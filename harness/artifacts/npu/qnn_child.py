@@ -6,10 +6,11 @@ provider is a plug-in that changes the process it is loaded into, and prints at 
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from harness.artifacts.npu.place import do_job
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,14 +23,8 @@ INPUTS, SEED = 8, 1
 
 
 def main(folder: Path) -> None:
-    """Do the job and write how it went; a refusal of the compiler is a result too."""
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    try:
-        done = _compile_and_run(Path(job["model"]), folder / CONTEXT_FILE, job["options"])
-    # The provider raises plain exceptions of its own.
-    except Exception as error:  # noqa: BLE001
-        done = {"refused": str(error)}
-    (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
+    """Compile and run the model of the job in ``folder``."""
+    do_job(folder, lambda job: _compile_and_run(Path(job["model"]), folder / CONTEXT_FILE, job["options"]))
 
 
 def _compile_and_run(model: Path, context: Path, options: dict[str, str]) -> dict[str, Any]:
