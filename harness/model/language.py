@@ -19,25 +19,30 @@ from harness.readers.pte import is_language, read_pte
 from harness.wire import Format
 
 CONFIG_FILE = "config.json"
+WEIGHTS_FILE, INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 GENAI_FILE = "genai_config.json"
+_ARCHITECTURE_ENDS = ("ForCausalLM", "LMHeadModel")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 TEXT_SUFFIXES = (".txt", ".md")
 CHOICES_SUFFIX = ".jsonl"
+# 4 (2026-11): a network that lacks weights is refused; rows are no longer than a sliding window.
 # 3 (2026-11): a long question no longer lengthens the rows of text.
 # 2 (2026-11): words for prompts of runtimes that take text. 1 (2026-11): the first version.
-PREPARED_LANGUAGE = 3
+PREPARED_LANGUAGE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageFacts:
     """What is known about a language model before it is loaded; None for what its files do not say.
 
-    ``context``: the most tokens it can hold. ``vocabulary``: the number of its tokens. ``cached_per_token``: the
-    numbers (not bytes) that the cache of keys and values holds per token. ``architecture``: its class by the name in
-    transformers. ``text``: the file with the text to score. ``choices``: the file with multiple-choice questions.
+    ``context``: the most tokens it can hold. ``window``: how many of them its attention reaches, where it slides.
+    ``vocabulary``: the number of its tokens. ``cached_per_token``: the numbers (not bytes) that the cache of keys and
+    values holds per token. ``architecture``: its class by the name in transformers. ``text``: the file with the text to
+    score. ``choices``: the file with multiple-choice questions.
     """
 
     context: int | None = None
+    window: int | None = None
     vocabulary: int | None = None
     cached_per_token: int | None = None
     architecture: str = ""
@@ -49,7 +54,21 @@ def is_language_folder(path: Path) -> bool:
     """Return whether ``path`` is a folder with a language model in the layout of Hugging Face."""
     config = _json(path / CONFIG_FILE)
     names = config.get("architectures") if config is not None else None
-    return isinstance(names, list) and any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in names)
+    return isinstance(names, list) and any(str(name).endswith(_ARCHITECTURE_ENDS) for name in names)
+
+
+def why_no_language(path: Path) -> str | None:
+    """Return why a folder that is no language model is none; None if it has no configuration of Hugging Face."""
+    file = path / CONFIG_FILE
+    if not file.is_file():
+        return None
+    config = _json(file)
+    if config is None:
+        return f"its {CONFIG_FILE} is not JSON, so it is damaged"
+    names = config.get("architectures")
+    if not isinstance(names, list) or not names:
+        return f'its {CONFIG_FILE} names no architecture, such as "architectures": ["LlamaForCausalLM"]'
+    return f"its {CONFIG_FILE} names {names[0]}, which is not one of those that end with {_ARCHITECTURE_ENDS[0]}"
 
 
 def is_genai_folder(path: Path) -> bool:
@@ -62,14 +81,15 @@ def read_config(folder: Path) -> LanguageFacts:
     config = _json(folder / CONFIG_FILE) or {}
     # Models that also see or hear keep the sizes of their language part in a table of their own.
     sizes = config | (config.get("text_config") or {})
-    if not any(folder.glob("*.safetensors")):
-        msg = f"{str(folder)!r} has a {CONFIG_FILE} but no weights: put its .safetensors files there"
+    if not weight_files(folder):
+        msg = f"{str(folder)!r} has a {CONFIG_FILE} but no weights: put its .safetensors files there{_pickled(folder)}"
         raise UsageError(msg)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         msg = f"{str(folder)!r} has no tokenizer: put {' or '.join(TOKENIZER_FILES[:2])} beside {CONFIG_FILE}"
         raise UsageError(msg)
     return LanguageFacts(
         context=_whole(sizes.get("max_position_embeddings") or sizes.get("n_positions")),
+        window=int(reach) if math.isfinite(reach := window_of(sizes)) else None,
         vocabulary=_whole(sizes.get("vocab_size")),
         cached_per_token=_cached(
             layers=sizes.get("num_hidden_layers") or sizes.get("n_layer"),
@@ -80,6 +100,20 @@ def read_config(folder: Path) -> LanguageFacts:
         text=_existing(folder / "test.txt"),
         choices=_existing(folder / "choices.jsonl"),
     )
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of weights in ``folder`` that transformers reads.
+
+    Many folders have others beside them: the same weights under the names of their author, or copies in float16.
+    """
+    whole, index = folder / WEIGHTS_FILE, _json(folder / INDEX_FILE)
+    if whole.is_file():
+        return (whole,)
+    places = index.get("weight_map") if index is not None else None
+    if isinstance(places, dict):
+        return tuple(folder / name for name in sorted({str(name) for name in places.values()}))
+    return tuple(file for file in sorted(folder.glob("*.safetensors")) if not file.name.startswith("."))
 
 
 def window_of(config: dict[str, Any]) -> float:
@@ -201,6 +235,12 @@ def _head_size(sizes: dict[str, Any]) -> int | None:
 def _whole(value: Any) -> int | None:
     # Neither a bool nor the count of a list, which has a number per layer.
     return value if type(value) is int and value > 0 else None
+
+
+def _pickled(folder: Path) -> str:
+    """The end of a sentence where the folder has weights in a format that may run code when it is read."""
+    names = sorted(file.name for file in folder.glob("*.bin"))
+    return f"; {names[0]} is a pickle, which is not read: save the model again with save_pretrained" if names else ""
 
 
 def _existing(path: Path) -> str | None:

@@ -38,6 +38,7 @@ from harness.model.language import (
     is_language_folder,
     read_config,
     read_ready,
+    why_no_language,
     with_data,
 )
 from harness.model.read_metric import check_module, read_metric
@@ -238,7 +239,9 @@ def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return read_toml(file, what="the model card")
     except FileNotFoundError:
-        msg = f"the folder {str(file.parent)!r} has no {CARD_FILE}; add one as described in docs/models.md"
+        no_language = why_no_language(file.parent)
+        so = f", and is no language model: {no_language}" if no_language else ""
+        msg = f"the folder {str(file.parent)!r} has no {CARD_FILE}{so}; add one as described in docs/models.md"
         raise UsageError(msg) from None
 
 

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from harness.records.measurement import EnergySummary
 from harness.stats.energy_pairs import (
@@ -38,6 +39,9 @@ DEFINITION = (
 )
 # A microampere-hour is 3.6 millicoulombs, so with volts it is millijoules.
 _UAH_TO_COULOMBS = 3.6e-3
+# Some phones count whole milliampere-hours under the name of microampere-hours. The largest batteries of phones and
+# tablets have about 12,000 of them, and no device runs on a hundredth of a small battery.
+LEAST_CHARGE_UAH = 15_000
 
 
 def pair_of_reply(reply: RunReply) -> BlockPair | str:
@@ -159,8 +163,10 @@ def _pair(facts: EnergyFacts, counter: EnergyCounter, idle: EnergyBlock, load: E
     if any(reading.charging for reading in readings):
         return "the battery was charging: unplug it, and reach the phone over the network"
     series = _series(readings, counter.step_uah or 0)
-    if series.goes_backwards:
+    if series.goes_backwards or _channel_falls(readings):
         return "the counter went backwards, as it does when something feeds the battery or the counter restarts"
+    if unit := _other_unit(readings):
+        return unit
     rates = [
         block_rate(series, (block.began_ns + offset_ns) / 1e9, (block.ended_ns + offset_ns) / 1e9)
         for block in (idle, load)
@@ -184,6 +190,26 @@ def _series(readings: Sequence[EnergyReading], step_uah: int) -> CounterSeries:
         totals = [-float(reading.charge_uah or 0) for reading in readings]
     grain = 0 if readings and readings[0].microjoules else step_uah
     return CounterSeries(at_s=tuple(reading.at_ns / 1e9 for reading in readings), totals=tuple(totals), grain=grain)
+
+
+def _other_unit(readings: Sequence[EnergyReading]) -> str:
+    """Why charges are in another unit than microampere-hours, empty if they may be in it."""
+    highest = max((reading.charge_uah or 0 for reading in readings), default=0)
+    if not 0 < highest < LEAST_CHARGE_UAH:
+        return ""
+    return (
+        f"the battery says that {highest} µAh are left, less than a device can run on: its counter has another unit "
+        "than Android defines, so it gives no energy"
+    )
+
+
+def _channel_falls(readings: Sequence[EnergyReading]) -> bool:
+    """Whether one of several counters restarted: what the others rise meanwhile can hide it in the sum."""
+    return any(
+        after < before
+        for one, other in pairwise(readings)
+        for before, after in zip(one.microjoules, other.microjoules, strict=False)
+    )
 
 
 def _in_watts(rate: BlockRate, counter: EnergyCounter, readings: Sequence[EnergyReading]) -> BlockRate:

@@ -86,6 +86,26 @@ def test_the_energy_of_a_call_is_load_less_idle(readings: Readings) -> None:
     assert joules_of_launch(reply(readings)) == pytest.approx(0.03, rel=1e-3)
 
 
+def test_a_rail_that_restarts_is_not_hidden_by_the_others() -> None:
+    # In the second in which rail a loses 2 J, the two take 1 and 3 J, so their sum still rises by 2 J.
+    def restarted(reading: EnergyReading) -> EnergyReading:
+        a, b = reading.microjoules
+        lost = 2_000_000 if reading.at_ns > 60 * S else 0
+        return replace(reading, microjoules=(a - lost, b))
+
+    readings = tuple(map(restarted, rails(every=1.0)))
+    totals = [sum(reading.microjoules) for reading in readings]
+    assert totals == sorted(totals)
+    assert "went backwards" in (summary([reply(readings)] * 6).reason or "")
+
+
+def test_a_charge_in_milliampere_hours_gives_no_energy() -> None:
+    readings = tuple(replace(one, charge_uah=(one.charge_uah or 0) // 1000) for one in battery(rails(load=40.0)))
+    made = summary([reply(readings)] * 6)
+    assert made.joules is None
+    assert "2999 µAh are left" in (made.reason or "")
+
+
 def test_a_coarse_counter_is_timed_at_its_steps() -> None:
     # Steps of 1 mAh at 4 V are 14.4 J: 2 or 3 in the idle block. By the readings alone, the error would be 10 %.
     assert joules_of_launch(reply(battery(rails(), step_uah=1000))) == pytest.approx(0.03, rel=0.01)

@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.artifacts.export.exporter import UnsupportedError, no_precision
 from harness.artifacts.export.gguf_tokens import pre_tokenizer
+from harness.artifacts.export.language_folder import check_activation, full_config, rotary, stored_weights
 from harness.model.language import window_of
 from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
@@ -55,7 +56,7 @@ class GgufExporter:
 
     def __init__(self, source: Path) -> None:
         self._source = source
-        self._config: dict[str, Any] = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        self._config = full_config(source)
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  only pte has backends
         """Write the file to ``path``."""
@@ -69,6 +70,7 @@ class GgufExporter:
                 f"phonebench writes .gguf for {', '.join(_ARCHITECTURES)}, and this is {kind}: bring a file of your own"
             )
             raise UnsupportedError(msg)
+        check_activation(self._config, "llama.cpp")
         writer = gguf.GGUFWriter(str(path), "llama")
         self._add_sizes(writer)
         self._add_tokens(writer)
@@ -85,8 +87,8 @@ class GgufExporter:
     def _add_sizes(self, writer: Any) -> None:
         config = self._config
         heads = config["num_attention_heads"]
-        rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-        if rope.get("rope_type", "default") != "default":
+        rope = rotary(config)
+        if rope["rope_type"] != "default":
             msg = f"phonebench does not write rotary embeddings scaled by {rope['rope_type']!r} to .gguf"
             raise UnsupportedError(msg)
         size = config.get("head_dim") or config["hidden_size"] // heads
@@ -124,13 +126,7 @@ class GgufExporter:
         writer.add_add_bos_token(False)
 
     def _weights(self) -> list[tuple[str, Array]]:
-        from safetensors.torch import load_file
-
-        found: list[tuple[str, Array]] = []
-        for file in sorted(self._source.glob("*.safetensors")):
-            for name, tensor in load_file(file).items():
-                found.append(self._placed(name, tensor.float().numpy()))
-        return found
+        return [self._placed(name, tensor.numpy()) for name, tensor in stored_weights(self._source)]
 
     def _placed(self, name: str, array: Array) -> tuple[str, Array]:
         match = _OF_LAYER.fullmatch(name)

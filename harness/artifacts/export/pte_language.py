@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifacts.export.exporter import UnsupportedError, no_precision
+from harness.artifacts.export.language_folder import check_activation, full_config, rotary, stored_weights
 from harness.model.language import window_of
 from harness.readers.pte import tokenizer_of
 from harness.runners.host.runtimes.pte_language import CACHE_METHOD
@@ -51,6 +52,9 @@ _LAYER = {
     "input_layernorm": "attention_norm",
     "post_attention_layernorm": "ffn_norm",
 }
+# What the exporter's function that scales rotary embeddings has built in (``apply_scaling`` of its ``rope.py``).
+_FIXED_SCALING = {"low_freq_factor": 1, "original_max_position_embeddings": 8192}
+_WITH_BIAS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _OF_LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)\.(weight|bias)")
 
 
@@ -59,7 +63,7 @@ class PteLanguageExporter:
 
     def __init__(self, source: Path) -> None:
         self._source = source
-        self._config: dict[str, Any] = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        self._config = full_config(source)
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:
         """Write the program to ``path``."""
@@ -68,13 +72,14 @@ class PteLanguageExporter:
         if backend is not Backend.XNNPACK:
             msg = "phonebench lowers language models to XNNPACK only: leave out --delegate"
             raise UnsupportedError(msg)
+        # What cannot be is said before the exporter is imported, which takes long.
+        parameters, weights = self._parameters(), self._weights()
         import torch
         from executorch.examples.models.llama.export_llama_lib import build_args_parser, export_llama
 
-        parameters = self._parameters()
         with tempfile.TemporaryDirectory(prefix="phonebench-llama-") as name:
             folder = Path(name)
-            torch.save(self._weights(), folder / "weights.pth")
+            torch.save(weights, folder / "weights.pth")
             (folder / "params.json").write_text(json.dumps(parameters), encoding="utf-8")
             words = self._words(folder, path, _OPTIONS[recipe.precision], parameters)
             export_llama(build_args_parser().parse_args(words))
@@ -113,11 +118,8 @@ class PteLanguageExporter:
             names = ", ".join(_ARCHITECTURES)
             msg = f"ExecuTorch's exporter is used for {names}, and this is {kind}: bring a .pte of your own"
             raise UnsupportedError(msg)
-        rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-        scaled = rope.get("rope_type", "default") == "llama3"
-        if not scaled and rope.get("rope_type", "default") != "default":
-            msg = f"ExecuTorch's exporter does not scale rotary embeddings by {rope['rope_type']!r}"
-            raise UnsupportedError(msg)
+        check_activation(config, "ExecuTorch's exporter")
+        rope = rotary(config)
         heads = config["num_attention_heads"]
         return {
             "dim": config["hidden_size"],
@@ -129,29 +131,47 @@ class PteLanguageExporter:
             "hidden_dim": config["intermediate_size"],
             "norm_eps": config["rms_norm_eps"],
             "rope_theta": rope.get("rope_theta") or config.get("rope_theta") or 10_000.0,
-            "use_scaled_rope": scaled,
-            **({"rope_scale_factor": int(rope["factor"])} if scaled else {}),
+            **_scaling(rope),
             "use_hf_rope": True,
+            "attention_qkv_bias": bool(config.get("attention_bias")),
             **_ARCHITECTURES[kind],
         }
 
     def _weights(self) -> dict[str, Any]:
         """The weights in float32 under Meta's names; a tied output has a copy of its own."""
-        from safetensors.torch import load_file
-
-        weights: dict[str, Any] = {}
-        for file in sorted(self._source.glob("*.safetensors")):
-            for name, tensor in load_file(file).items():
-                weights[_renamed(name)] = tensor.float()
+        weights = {_renamed(name): tensor for name, tensor in stored_weights(self._source)}
         weights.setdefault("output.weight", weights["tok_embeddings.weight"].clone())
         return weights
+
+
+def _scaling(rope: dict[str, Any]) -> dict[str, object]:
+    """The exporter's parameters for scaled rotary embeddings. Raises `UnsupportedError` for what it does not compute.
+
+    It scales as Llama 3 does, by a whole factor, from an original context that is fixed.
+    """
+    if rope["rope_type"] == "default":
+        return {"use_scaled_rope": False}
+    if rope["rope_type"] != "llama3":
+        msg = f"ExecuTorch's exporter does not scale rotary embeddings by {rope['rope_type']!r}"
+        raise UnsupportedError(msg)
+    for name, value in _FIXED_SCALING.items():
+        if rope.get(name, value) != value:
+            msg = f"ExecuTorch's exporter scales rotary embeddings with {name} {value}, and this model has {rope[name]}"
+            raise UnsupportedError(msg)
+    factors = {"rope_scale_factor": rope["factor"], "high_freq_factor": rope.get("high_freq_factor", 4)}
+    for name, value in factors.items():
+        if int(value) != value:
+            msg = f"ExecuTorch's exporter takes whole numbers as {name}, and this model has {value}"
+            raise UnsupportedError(msg)
+    return {"use_scaled_rope": True} | {name: int(value) for name, value in factors.items()}
 
 
 def _renamed(name: str) -> str:
     match = _OF_LAYER.fullmatch(name)
     if name in _WHOLE:
         return _WHOLE[name]
-    if match is None or match[2] not in _LAYER:
+    # The exporter would leave out a bias that it has no place for, without a word.
+    if match is None or match[2] not in _LAYER or (match[3] == "bias" and match[2] not in _WITH_BIAS):
         msg = f"the weight {name!r} has no place in ExecuTorch's exporter for Llama-like models"
         raise UnsupportedError(msg)
     return f"layers.{match[1]}.{_LAYER[match[2]]}.{match[3]}"

@@ -26,9 +26,10 @@ from harness.artifacts.sources.prepared_model import (
 from harness.artifacts.sources.prompt_words import prompt_words
 from harness.errors import BuildError, UsageError, typed_line
 from harness.model.card import ModelCard, SourceKind
-from harness.model.language import LanguageFacts
+from harness.model.language import LanguageFacts, weight_files
 from harness.runners.host.language import OUTPUT_NAMES
 from harness.runners.host.runtimes.language import token_scores
+from harness.runners.host.runtimes.session import SessionError
 from harness.spec.formats import FORMATS
 from harness.system.files import file_sha256, json_sha256
 from harness.wire import INPUTS_FILE, DType, TensorSpec
@@ -84,7 +85,11 @@ def _float(card: ModelCard, facts: LanguageFacts, key: str, folder: Path) -> Pre
     parameters = sum(parameter.numel() for parameter in network.parameters())
     vocabulary = int(network.get_input_embeddings().weight.shape[0])
     rows = _rows(card, facts, vocabulary, parameters)
-    outputs = score_float(network, rows.tokens)
+    try:
+        outputs = score_float(network, rows.tokens)
+    except SessionError as error:
+        msg = f"the float model in {card.source!r} is no reference: {error.message}; save its weights again"
+        raise BuildError(msg) from error
     specs = tuple(
         TensorSpec(name=name, dtype=DType(array.dtype.name), shape=array.shape[1:])
         for name, array in zip(OUTPUT_NAMES, outputs, strict=True)
@@ -150,18 +155,34 @@ def _prompt_words(card: ModelCard) -> tuple[str, ...]:
 def load_float(card: ModelCard) -> Any:
     """Return the float32 network in the folder of ``card``, in eval mode. Raises `BuildError`."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
-        network: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            card.source,
+            dtype=torch.float32,
+            local_files_only=True,
             # Without an answer in advance, transformers asks the terminal about code in the folder.
-            card.source, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
-        )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         msg = f"transformers cannot load {card.source!r}: {typed_line(error)}"
         raise BuildError(msg) from error
+    network, told = loaded
+    _check_complete(card, told)
     network.eval()
     return network
+
+
+def _check_complete(card: ModelCard, told: dict[str, Any]) -> None:
+    """Raise `BuildError` if weights are missing: transformers draws them at random, and the network is another one."""
+    missing = sorted(told.get("missing_keys") or ())
+    if missing:
+        what = "the weight" if len(missing) == 1 else f"{len(missing)} weights, such as"
+        msg = f"{card.source!r} lacks {what} {missing[0]!r}, without which it is another network: copy it again"
+        raise BuildError(msg)
 
 
 def score_float(network: Any, tokens: Array) -> tuple[Array, Array]:
@@ -190,7 +211,8 @@ def _rows(card: ModelCard, facts: LanguageFacts, vocabulary: int, parameters: in
     questions = _read_questions(Path(facts.choices)) if facts.choices is not None else []
     answers = [list(_answer_tokens(tokenizer, question)) for question in questions]
     longest = max((len(tokens) for rows in answers for tokens, _ in rows), default=0)
-    window = min(WINDOW_TOKENS, facts.context or WINDOW_TOKENS)
+    # Files whose attention covers everything have no more context than a window that slides.
+    window = min(WINDOW_TOKENS, facts.context or WINDOW_TOKENS, facts.window or WINDOW_TOKENS)
     width = max(window, longest)
     if facts.context is not None and width > facts.context:
         msg = f"a question in {facts.choices!r} has {longest} tokens, {card.name!r} holds {facts.context}: shorten it"
@@ -315,4 +337,4 @@ def _check_vocabulary(card: ModelCard, tokens: Array, vocabulary: int) -> None:
 
 
 def _weights_sha256(folder: Path) -> str:
-    return json_sha256([file_sha256(path) for path in sorted(folder.glob("*.safetensors"))])
+    return json_sha256([file_sha256(path) for path in weight_files(folder)])

@@ -88,15 +88,17 @@ class GenaiSession:
 
     def score(self, tokens: Sequence[int]) -> tuple[Array, Array]:
         try:
-            generator = self._generator(len(tokens) + 1)
-            generator.append_tokens(np.asarray(tokens, dtype=np.int32))
+            # The last token is not fed, as nothing follows it. So a row may fill the whole context.
+            known = np.asarray(tokens[:-1], dtype=np.int32)
+            generator = self._generator(len(tokens))
+            generator.append_tokens(known)
             logits = np.asarray(generator.get_output("logits"))[0]
         except NATIVE_ERRORS as error:
             raise run_error(TITLE, error) from error
-        if len(logits) < len(tokens):
+        if len(logits) < len(known):
             msg = "this folder returns the logits of the last token only; build it without prune_lm_head"
             raise SessionError(FailureKind.RUN, msg, unsupported=True)
-        return token_scores(logits[:-1], tokens[1:])
+        return token_scores(logits, tokens[1:])
 
     def kv_cache(self, tokens: int) -> KvCache | None:
         decoder = self._facts.get("decoder", {})

@@ -1,0 +1,215 @@
+"""Folders of language models as they are found: other files beside the weights, and keys and weights left out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.artifacts.export.exporter import UnsupportedError
+from harness.artifacts.export.genai import GenaiExporter
+from harness.artifacts.export.gguf import GgufExporter
+from harness.artifacts.export.language_folder import full_config, stored_weights
+from harness.artifacts.export.pte_language import PteLanguageExporter
+from harness.artifacts.sources.prepare_language import prepare_language
+from harness.errors import BuildError
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.language import weight_files
+from harness.model.resolve import resolve
+from harness.runners.host.runtimes.registry import open_language
+from harness.spec.formats import Backend
+from harness.spec.recipe import Precision, Recipe
+from harness.wire import Delegate, Format, RuntimeRequest
+from tests.cli.calls import call
+from tests.language.conftest import small_model
+
+FP32 = Recipe(name="fp32", precision=Precision.FP32)
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_model(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture
+def folder(small: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small, tmp_path / "model"))
+
+
+def card_of(folder: Path) -> ModelCard:
+    return resolve(str(folder), ModelOptions())
+
+
+def edit(folder: Path, **changes: object) -> None:
+    """Change keys of ``config.json``; ... leaves one out."""
+    file = folder / "config.json"
+    config: dict[str, Any] = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({key: value for key, value in config.items() if value is not ...}))
+
+
+def edit_weights(folder: Path, **changes: object) -> None:
+    """Change weights by the end of their names; ... leaves one out."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    weights: dict[str, Any] = {}
+    for name, tensor in load_file(file).items():
+        change = next((value for end, value in changes.items() if name.endswith(f"{end}.weight")), None)
+        if change is not ...:
+            weights[name] = tensor if change is None else change
+    save_file(weights, file, metadata={"format": "pt"})
+
+
+def test_a_row_may_fill_the_whole_context(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime_genai")
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    edit(folder, max_position_embeddings=20)
+    path = tmp_path / "built" / "genai_config.json"
+    path.parent.mkdir()
+    GenaiExporter(folder).export(FP32, None, path)
+    row = np.random.default_rng(0).integers(2, 1000, 20).tolist()
+    with torch.no_grad():
+        logits = transformers.AutoModelForCausalLM.from_pretrained(folder)(torch.tensor([row])).logits[0]
+    right = torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(row[1:]), reduction="none")
+    session = open_language(path, RuntimeRequest(delegate=Delegate.CPU, threads=1), Format.GENAI)
+    try:
+        nll, top1 = session.score(row)
+    finally:
+        session.close()
+    assert nll.tolist() == pytest.approx(right.tolist(), abs=1e-4)
+    assert top1.tolist() == logits[:-1].argmax(1).tolist()
+
+
+def test_a_network_that_lacks_weights_is_refused(folder: Path, tmp_path: Path) -> None:
+    edit_weights(folder, up_proj=...)
+    with pytest.raises(BuildError, match=r"lacks the weight 'model\.layers\.0\.mlp\.up_proj\.weight'"):
+        prepare_language(card_of(folder), "key", tmp_path)
+
+
+def test_weights_that_share_their_numbers_are_not_missing(folder: Path, tmp_path: Path) -> None:
+    edit(folder, tie_word_embeddings=True)
+    edit_weights(folder, lm_head=...)
+    assert prepare_language(card_of(folder), "key", tmp_path).test_count > 0
+
+
+def test_rows_are_no_longer_than_a_window_of_attention_that_slides(folder: Path, tmp_path: Path) -> None:
+    edit(folder, architectures=["MistralForCausalLM"], model_type="mistral", sliding_window=40)
+    prepared = prepare_language(card_of(folder), "key", tmp_path)
+    assert [tensor.shape for tensor in prepared.inputs] == [(40,)]
+
+
+def test_damaged_weights_and_a_float_model_without_numbers_are_refused(folder: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    edit_weights(folder, lm_head=torch.full((1024, 64), torch.nan))
+    with pytest.raises(BuildError, match="is no reference: the logits of token 0 are not finite"):
+        prepare_language(card_of(folder), "key", tmp_path)
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(BuildError, match="transformers cannot load .*model"):
+        prepare_language(card_of(folder), "key", tmp_path)
+
+
+def test_only_the_weights_that_transformers_reads_are_taken(folder: Path) -> None:
+    names = [name for name, _ in stored_weights(folder)]
+    whole = folder / "model.safetensors"
+    # Mistral's own names, a file of macOS, and a copy.
+    (folder / "consolidated.safetensors").write_bytes(b"others")
+    (folder / "._model.safetensors").write_bytes(b"\x00\x05\x16\x07")
+    assert [name for name, _ in stored_weights(folder)] == names
+    shard = whole.rename(folder / "model-00001-of-00001.safetensors")
+    index = {"weight_map": dict.fromkeys(names, shard.name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert weight_files(folder) == (shard,)
+    assert [name for name, _ in stored_weights(folder)] == names
+
+
+def test_weights_in_a_pickle_are_named(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    ended = call("run", str(folder), "--dry-run")
+    assert ended.code == 2
+    assert "no weights: put its .safetensors files there; pytorch_model.bin is a pickle, which is not read" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"architectures": [', "is not JSON"),
+        ('{"model_type": "llama"}', "names no architecture"),
+        ('{"architectures": ["T5ForConditionalGeneration"]}', "names T5ForConditionalGeneration, which is not one"),
+    ],
+)
+def test_a_folder_of_hugging_face_that_is_no_language_model_says_why(folder: Path, text: str, words: str) -> None:
+    (folder / "config.json").write_text(text)
+    ended = call("run", str(folder), "--dry-run")
+    assert ended.code == 2
+    assert words in ended.err
+
+
+def test_keys_that_are_left_out_have_the_defaults_of_the_architecture(folder: Path) -> None:
+    edit(folder, rms_norm_eps=..., max_position_embeddings=..., rope_parameters=..., num_key_value_heads=...)
+    config = full_config(folder)
+    # Those of transformers' LlamaConfig.
+    assert (config["rms_norm_eps"], config["max_position_embeddings"]) == (1e-6, 2048)
+    assert config["num_key_value_heads"] == config["num_attention_heads"]
+    assert PteLanguageExporter(folder).context() == 2048
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    # The second has the name that older files have for the key.
+    [{"rope_type": "linear", "factor": 4.0}, {"type": "linear", "factor": 4.0}, {"type": "dynamic", "factor": 2.0}],
+)
+def test_scaled_rotary_embeddings_are_refused_by_either_name(folder: Path, tmp_path: Path, scaling: object) -> None:
+    edit(folder, rope_parameters=..., rope_scaling=scaling)
+    with pytest.raises(UnsupportedError, match="rotary embeddings scaled by '(linear|dynamic)'"):
+        GgufExporter(folder).export(FP32, None, tmp_path / "model.gguf")
+    with pytest.raises(UnsupportedError, match="does not scale rotary embeddings by '(linear|dynamic)'"):
+        PteLanguageExporter(folder).export(FP32, Backend.XNNPACK, tmp_path / "model.pte")
+
+
+LLAMA_3 = {
+    "rope_type": "llama3",
+    "rope_theta": 500000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"original_max_position_embeddings": 64}, "original_max_position_embeddings 8192, and this model has 64"),
+        ({"low_freq_factor": 2.0}, "low_freq_factor 1, and this model has 2.0"),
+        ({"factor": 2.5}, "whole numbers as rope_scale_factor, and this model has 2.5"),
+    ],
+)
+def test_a_scaling_that_executorch_does_not_compute_is_refused(
+    folder: Path, tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    edit(folder, rope_parameters=LLAMA_3 | change)
+    with pytest.raises(UnsupportedError, match=words):
+        PteLanguageExporter(folder).export(FP32, Backend.XNNPACK, tmp_path / "model.pte")
+
+
+def test_an_activation_that_a_program_does_not_compute_is_refused(folder: Path, tmp_path: Path) -> None:
+    edit(folder, hidden_act="gelu")
+    with pytest.raises(UnsupportedError, match="this model has 'gelu'"):
+        GgufExporter(folder).export(FP32, None, tmp_path / "model.gguf")
+    with pytest.raises(UnsupportedError, match="this model has 'gelu'"):
+        PteLanguageExporter(folder).export(FP32, Backend.XNNPACK, tmp_path / "model.pte")
+
+
+def test_a_bias_that_executorch_has_no_place_for_is_refused(folder: Path, tmp_path: Path) -> None:
+    torch, safetensors = pytest.importorskip("torch"), pytest.importorskip("safetensors.torch")
+    file = folder / "model.safetensors"
+    weights = safetensors.load_file(file) | {"model.layers.0.self_attn.o_proj.bias": torch.ones(64)}
+    safetensors.save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(UnsupportedError, match=r"'model\.layers\.0\.self_attn\.o_proj\.bias' has no place"):
+        PteLanguageExporter(folder).export(FP32, Backend.XNNPACK, tmp_path / "model.pte")
