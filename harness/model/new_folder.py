@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,10 +76,12 @@ def write_folder(folder: Path, new: NewModel) -> ModelCard:
         return read_card(folder, ModelOptions())
     # Also after Ctrl-C: half a folder would be refused the next time.
     except BaseException:
-        for path in made:
-            path.unlink(missing_ok=True)
-        for parent in new_folders:
-            parent.rmdir()
+        # What cannot be removed, or was never made, must not hide why the folder cannot be written.
+        with suppress(OSError):
+            for path in made:
+                path.unlink(missing_ok=True)
+            for parent in new_folders:
+                parent.rmdir()
         raise
 
 

@@ -93,6 +93,13 @@ def test_a_wrong_answer_leaves_nothing_behind(tmp_path: Path, args: list[str], w
     assert (tmp_path / "there" / "model.toml").read_text() == "mine"
 
 
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = call_phonebench("init", "file/model", cwd=tmp_path)
+    assert done.code == 6, done.err
+    assert "cannot write to 'file/model'" in done.err
+
+
 def phone(action: str) -> DeviceListing:
     """A connected phone with something to do, or nothing."""
     details = {"state": "unauthorized" if action else "ready", "action": action}

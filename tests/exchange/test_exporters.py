@@ -479,6 +479,16 @@ def test_load_memory_and_size_survive_where_there_is_a_place() -> None:
     assert found.latency.launches == 5
 
 
+def test_the_estimate_of_a_profile_survives_import_and_export() -> None:
+    content = content_of("job.json", b'{"execution_summary": {"estimated_inference_time": 1234, "first_load_time": 9}}')
+    importer = importer_of(content)
+    source = Source(content=content, kind=importer.name, imported=importer.read(content))
+    imported = assemble([source], lambda _data, _suffix: "0" * 64)
+    run = with_head(make_run(imported.plan.cells, imported.measurements), devices=imported.devices)
+    summary = the_json("aihub-profile", out(run, calls=False))["execution_summary"]
+    assert summary == {"estimated_inference_time": 1234, "first_load_time": 9}
+
+
 def test_a_report_of_an_iphone_keeps_its_platform_and_memory_through_import_and_export() -> None:
     report = json.loads((FILES / "react_native.json").read_text())
     report |= {"platform": "ios", "device": {"model": "iPhone 15", "osVersion": "18.1"}}

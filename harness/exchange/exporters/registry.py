@@ -32,6 +32,7 @@ _DEVICE, _CONDITIONS = "the device", "conditions"
 _SAMPLES, _INTERVAL = "single calls", "intervals over launches"
 _ACCURACY, _FAILED = "accuracy", "cells without results"
 _MEMORY, _LAUNCHES = "memory", "which launch a call belongs to"
+_STATED = "what only other programs state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ _ROWS = (
         title="LiteRT BenchmarkResult, text",
         write=litert.text,
         fields="median → median_ms, load → init_ms, first call → first_inference_ms, peak → peak_mem_mb",
-        loses=(_DEVICE, "threads and delegate", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
+        loses=(_DEVICE, "threads and delegate", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
         formats=(Format.TFLITE,),
     ),
     Exporter(
@@ -67,7 +68,7 @@ _ROWS = (
         write=litert.binary,
         fields="as litert-text",
         loses=(
-            *(_DEVICE, "threads and delegate", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
+            *(_DEVICE, "threads and delegate", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
             "digits beyond the seventh",
         ),
         formats=(Format.TFLITE,),
@@ -77,7 +78,7 @@ _ROWS = (
         title="rows of LiteRT's leaderboard",
         write=leaderboard.rows,
         fields="median → latency_ms.median, load → latency_ms.init, peak growth → memory_mb.overall_footprint",
-        loses=("threads", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
+        loses=("threads", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
     ),
     Exporter(
         name="pytorch-v3",
@@ -92,21 +93,27 @@ _ROWS = (
         title="FAI-PEP results",
         write=fai_pep.results,
         fields="calls → NET latency values, load → NET load_time, peak → NET peak_memory, operators by name",
-        loses=("threads", _LAUNCHES, _INTERVAL, _CONDITIONS, _FAILED),
+        loses=("threads", _LAUNCHES, _INTERVAL, _CONDITIONS, _FAILED, _STATED),
     ),
     Exporter(
         name="aihub-profile",
         title="the profile of a Qualcomm AI Hub job",
         write=aihub.profiles,
         fields="median → estimated_inference_time, calls → all_inference_times, operators → execution_detail",
-        loses=(_DEVICE, "model, threads and delegate", _LAUNCHES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
+        loses=(
+            *(_DEVICE, "model, threads and delegate", _LAUNCHES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
+            f"{_STATED} but a latency",
+        ),
     ),
     Exporter(
         name="react-native-executorch",
         title="a report of react-native-executorch, version 3",
         write=react_native.reports,
         fields="launches → cases, median → native.methods[0].stats.median, memory → memory.*Mb",
-        loses=("threads", _SAMPLES, "the first call", _INTERVAL, _ACCURACY, _CONDITIONS, "warm-up and mode"),
+        loses=(
+            *("threads", _SAMPLES, "the first call", _INTERVAL, _ACCURACY, _CONDITIONS, "warm-up and mode"),
+            _STATED,
+        ),
         all_cells=True,
         formats=(Format.PTE,),
     ),
@@ -115,7 +122,7 @@ _ROWS = (
         title="the JSON of androidx.benchmark",
         write=androidx.data,
         fields="calls → metrics.timeNs.runs, waiting to cool → thermalThrottleSleepSeconds",
-        loses=("load time", _MEMORY, _LAUNCHES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
+        loses=("load time", _MEMORY, _LAUNCHES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
     ),
     Exporter(
         name="mlperf",
@@ -123,7 +130,7 @@ _ROWS = (
         write=mlperf.results,
         fields="mean → loadgen.latency_mean, p90 → loadgen.latency90, accuracy → accuracy.normalized",
         loses=(
-            *("the median", _SAMPLES, "load time", _MEMORY, _INTERVAL, _CONDITIONS, _FAILED),
+            *("the median", _SAMPLES, "load time", _MEMORY, _INTERVAL, _CONDITIONS, _FAILED, _STATED),
             "the data set, of which the app knows only its own",
         ),
     ),
@@ -132,7 +139,7 @@ _ROWS = (
         title="reports of huggingface/optimum-benchmark",
         write=optimum.reports,
         fields="calls → forward.latency.values, load → load_model.latency, peak → forward.memory.max_ram",
-        loses=(_LAUNCHES, "the first call", _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
+        loses=(_LAUNCHES, "the first call", _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
     ),
     Exporter(
         name="github-action-benchmark",
