@@ -11,6 +11,8 @@ from harness.records.device import DeviceInfo
 
 # The runner app is built for this iOS and later (ios_runner/project.yml).
 MIN_IOS = (15, 1)
+# What lockdown calls the devices that run iOS and iPadOS. usbmuxd lists Apple TVs and watches too.
+_CLASSES = ("iPhone", "iPad", "iPod")
 TUNNELLED, ROOTLESS = (17, 0), (17, 4)
 
 # Apple's chips by the code of their platform, as HardwarePlatform or the board says it.
@@ -72,6 +74,10 @@ def info_of(key: str, facts: Facts, more: Mapping[str, str] | None = None) -> De
 
 def check_facts(udid: str, facts: Facts) -> None:
     """Raise `IosError` if an iPhone with these facts cannot be measured."""
+    kind = facts.get("DeviceClass") or _CLASSES[0]
+    if kind not in _CLASSES:
+        what = f"{udid!r} is of the class {kind!r}, and phonebench measures iPhones and iPads"
+        raise ios_error(IosTrouble.NO_PHONE, what, udid=udid)
     version = version_of(facts)
     if numbers_of(version) < MIN_IOS:
         what = f"{named(udid)} has iOS {version}, and phonebench needs iOS {MIN_IOS[0]}.{MIN_IOS[1]} or later"

@@ -18,7 +18,7 @@ from tests.viphone.fixtures import MakePhone
 from tests.viphone.iphone import VirtualIPhone
 from tests.viphone.state import IPhoneState
 
-# Six iPhones, each with one thing to do: what it is like after it has been paired, and the state that is listed.
+# Several devices, each with one thing to do: what it is like after it has been paired, and the state that is listed.
 TO_DO: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({}, "ready", ""),
     ({"locked": True}, "locked", "unlock it"),
@@ -26,6 +26,9 @@ TO_DO: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"image_mounted": False}, "no-image", "a run then mounts it"),
     ({"ios": "17.2"}, "tunnel", "remote tunneld"),
     ({"ios": "13.7"}, "too-old", "update the iPhone"),
+    ({"values": {"DeviceClass": "AppleTV"}}, "no-phone", "connect an iPhone"),
+    ({"values": {"DeviceClass": "Watch"}, "ios": "11.0"}, "no-phone", "connect an iPhone"),
+    ({"values": {"DeviceClass": "iPad"}}, "ready", ""),
 )
 
 
