@@ -112,6 +112,22 @@ def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls:
     return Profiled(operators=operators, facts=facts)
 
 
+def report_of(facts: PteFacts, request: RuntimeRequest) -> RuntimeReport:
+    """Return what a program runs on. The file fixes it, so it is read there."""
+    left = left_by_type(call.name for call in facts.calls if not call.backend) if facts.backends else ()
+    return RuntimeReport(
+        name=NAME,
+        version=library_version("executorch"),
+        delegate_requested=request.delegate,
+        delegate_used=facts.delegate_used,
+        threads=request.threads,
+        nodes_total=facts.nodes_total,
+        nodes_delegated=facts.nodes_delegated,
+        partitions=facts.partitions,
+        nodes_left=left,
+    )
+
+
 _NO_TRACER = (
     "the released package of ExecuTorch has no event tracer, so the operators have no times; a build with "
     "EXECUTORCH_ENABLE_EVENT_TRACER has one"
@@ -150,19 +166,7 @@ class PteSession:
         return tuple(as_output(tensor.detach().numpy().copy()) for tensor in self._results)
 
     def report(self) -> RuntimeReport:
-        return RuntimeReport(
-            name=NAME,
-            version=library_version("executorch"),
-            delegate_requested=self._request.delegate,
-            delegate_used=self._facts.delegate_used,
-            threads=self._request.threads,
-            nodes_total=self._facts.nodes_total,
-            nodes_delegated=self._facts.nodes_delegated,
-            partitions=self._facts.partitions,
-            nodes_left=left_by_type(call.name for call in self._facts.calls if not call.backend)
-            if self._facts.backends
-            else (),
-        )
+        return report_of(self._facts, self._request)
 
     def close(self) -> None:
         self._results, self._tensors = (), []

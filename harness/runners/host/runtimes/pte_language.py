@@ -20,7 +20,6 @@ from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SessionError,
     import_library,
-    library_version,
     load_error,
     run_error,
 )
@@ -125,16 +124,7 @@ class PteLanguageSession:
         return KvCache(bytes=size, source=f"{_CACHE_SOURCE}which is {context} tokens") if size else None
 
     def report(self) -> RuntimeReport:
-        return RuntimeReport(
-            name=pte.NAME,
-            version=library_version("executorch"),
-            delegate_requested=self._request.delegate,
-            delegate_used=self._facts.delegate_used,
-            threads=self._request.threads,
-            nodes_total=self._facts.nodes_total,
-            nodes_delegated=self._facts.nodes_delegated,
-            partitions=self._facts.partitions,
-        )
+        return pte.report_of(self._facts, self._request)
 
     def close(self) -> None:
         self._method = self._program = None
