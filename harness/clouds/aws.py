@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import lzma
 import urllib.error
 import urllib.request
 import zipfile
@@ -16,10 +17,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep
-from typing import Any
+from typing import IO, Any
 
 from harness.clouds.cloud import RESULT_FILE, CloudJob, CloudProgress, CloudState
 from harness.clouds.package import SCRIPT
+from harness.clouds.take import MOST_BYTES
 from harness.errors import CloudError, MissingPackageError
 from harness.system.files import storage_errors
 
@@ -110,7 +112,7 @@ class DeviceFarm:
                 continue
             downloaded = folder / "customer-artifacts.zip"
             _download(str(artifact["url"]), downloaded)
-            return _taken_out(downloaded, folder)
+            return taken_out(downloaded, folder)
         msg = f"the run {ticket} left no results: look at its log in the console of Device Farm"
         raise CloudError(msg)
 
@@ -210,7 +212,18 @@ def _download(url: str, target: Path) -> None:
         raise CloudError(msg, passing=True)
 
 
-def _taken_out(archive: Path, folder: Path) -> Path:
+def _copy(packed: IO[bytes], file: IO[bytes]) -> None:
+    """Copy a packed file in pieces. Raises `CloudError` if it is larger than the results of any run."""
+    copied = 0
+    while piece := packed.read(_CHUNK):
+        copied += len(piece)
+        if copied > MOST_BYTES:
+            msg = f"the results from AWS unpack to more than {MOST_BYTES >> 30} GiB, which no run does: not taken"
+            raise CloudError(msg)
+        file.write(piece)
+
+
+def taken_out(archive: Path, folder: Path) -> Path:
     """Take our archive out of the one with everything that the run left."""
     target = folder / RESULT_FILE
     try:
@@ -219,8 +232,10 @@ def _taken_out(archive: Path, folder: Path) -> Path:
             if name is None:
                 msg = "the run left no phonebench-results.tar.gz: its log in the console of Device Farm says why"
                 raise CloudError(msg)
-            target.write_bytes(opened.read(name))
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            with opened.open(name) as packed, target.open("wb") as file:
+                _copy(packed, file)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
+        # RuntimeError: it is encrypted, or packed in a way that Python does not know.
         msg = f"what AWS sent is damaged ({error}): fetch it again"
         raise CloudError(msg, passing=True) from error
     return target

@@ -6,16 +6,18 @@ Runtime's generate API has ``genai_config.json``.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.readers.genai import MOST_CONFIG_BYTES
 from harness.readers.gguf import ItemCount, read_gguf_header
 from harness.readers.litertlm import read_litertlm
 from harness.readers.pte import is_language, read_pte
+from harness.system.decoding import plain_json
+from harness.system.files import read_small
 from harness.wire import Format
 
 CONFIG_FILE = "config.json"
@@ -29,6 +31,8 @@ CHOICES_SUFFIX = ".jsonl"
 # 3 (2026-11): a long question no longer lengthens the rows of text.
 # 2 (2026-11): words for prompts of runtimes that take text. 1 (2026-11): the first version.
 PREPARED_LANGUAGE = 4
+# A record holds numbers of 64 bits.
+_MOST = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,8 @@ def read_config(folder: Path) -> LanguageFacts:
     """Return the facts in ``config.json`` of ``folder``. Raises `UsageError` for a folder without its other files."""
     config = _json(folder / CONFIG_FILE) or {}
     # Models that also see or hear keep the sizes of their language part in a table of their own.
-    sizes = config | (config.get("text_config") or {})
+    sizes = config | _table(config.get("text_config"))
+    architectures = config.get("architectures")
     if not weight_files(folder):
         msg = f"{str(folder)!r} has a {CONFIG_FILE} but no weights: put its .safetensors files there{_pickled(folder)}"
         raise UsageError(msg)
@@ -96,7 +101,7 @@ def read_config(folder: Path) -> LanguageFacts:
             heads=sizes.get("num_key_value_heads") or sizes.get("num_attention_heads") or sizes.get("n_head"),
             size=sizes.get("head_dim") or _head_size(sizes),
         ),
-        architecture=str((config.get("architectures") or [""])[0]),
+        architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else "",
         text=_existing(folder / "test.txt"),
         choices=_existing(folder / "choices.jsonl"),
     )
@@ -171,8 +176,8 @@ def why_too_long(name: str, facts: LanguageFacts, prompt_tokens: int, new_tokens
 
 
 def _read_genai(path: Path) -> LanguageFacts:
-    model: dict[str, Any] = (_json(path) or {}).get("model") or {}
-    decoder: dict[str, Any] = model.get("decoder") or {}
+    model = _table((_json(path) or {}).get("model"))
+    decoder = _table(model.get("decoder"))
     return LanguageFacts(
         context=_whole(model.get("context_length")),
         vocabulary=_whole(model.get("vocab_size")),
@@ -223,7 +228,8 @@ def _cached(*, layers: Any, heads: Any, size: Any) -> int | None:
     numbers = [_whole(layers), _whole(heads), _whole(size)]
     if any(number is None for number in numbers):
         return None
-    return 2 * (numbers[0] or 0) * (numbers[1] or 0) * (numbers[2] or 0)
+    cached = 2 * (numbers[0] or 0) * (numbers[1] or 0) * (numbers[2] or 0)
+    return cached if cached < _MOST else None
 
 
 def _head_size(sizes: dict[str, Any]) -> int | None:
@@ -233,8 +239,8 @@ def _head_size(sizes: dict[str, Any]) -> int | None:
 
 
 def _whole(value: Any) -> int | None:
-    # Neither a bool nor the count of a list, which has a number per layer.
-    return value if type(value) is int and value > 0 else None
+    # Neither a bool nor the count of a list, which has a number per layer, nor a number that no record can hold.
+    return value if type(value) is int and 0 < value < _MOST else None
 
 
 def _pickled(folder: Path) -> str:
@@ -249,7 +255,12 @@ def _existing(path: Path) -> str | None:
 
 def _json(path: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = plain_json(read_small(path, MOST_CONFIG_BYTES).decode())
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _table(value: Any) -> dict[str, Any]:
+    """The table, empty if it is something else: these files come from elsewhere."""
+    return value if isinstance(value, dict) else {}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from harness.readers.facts import FileFacts
+from harness.system.decoding import plain_json
+from harness.system.files import read_small
+
+# The configuration of a model; those of large ones have a few kilobytes.
+MOST_CONFIG_BYTES = 16 << 20
 
 
 def read_genai(path: Path) -> FileFacts:
     """Return the files beside ``path``, the configuration. Raises `ValueError` if it does not parse, `OSError`."""
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = plain_json(read_small(path, MOST_CONFIG_BYTES).decode())
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         msg = f"{path.name} has no table 'model'"
         raise ValueError(msg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import msgspec
@@ -24,6 +23,7 @@ from harness.store.records import (
     RunRecord,
 )
 from harness.system.decoding import decode_json
+from harness.system.packed import unpacked
 from harness.wire import RunReply, decode_reply
 
 # What a stored run may unpack to: a few kilobytes of gzip can hold gigabytes. The outputs of a model are the largest.
@@ -114,8 +114,8 @@ def read_kept(run: RunRecord, name: str) -> bytes:
 
     path = run.directory / REPLIES_FOLDER / f"{name}.gz"
     try:
-        data = _unpacked(path.read_bytes(), MOST_KEPT_BYTES)
-    except (OSError, ValueError, zlib.error) as error:
+        data = unpacked(path.read_bytes(), MOST_KEPT_BYTES)
+    except (OSError, ValueError) as error:
         msg = f"the stored file {str(path)!r} cannot be read: {error}"
         raise StoreError(msg) from error
     if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
@@ -131,8 +131,8 @@ def read_graph(run: RunRecord, sha256: str) -> Graph | None:
     """
     path = run.directory / GRAPHS_FOLDER / f"{sha256}.json.gz"
     try:
-        graph = decode_json(_unpacked(path.read_bytes(), MOST_GRAPH_BYTES), Graph)
-    except (OSError, ValueError, RecursionError, zlib.error):
+        graph = decode_json(unpacked(path.read_bytes(), MOST_GRAPH_BYTES), Graph)
+    except (OSError, ValueError, RecursionError):
         return None
     return graph if graph.schema == GRAPH_SCHEMA and _is_ordered(graph) else None
 
@@ -140,16 +140,6 @@ def read_graph(run: RunRecord, sha256: str) -> Graph | None:
 def _is_ordered(graph: Graph) -> bool:
     """Whether every node reads only from nodes before it, as all that draws a graph relies on."""
     return all(0 <= before < at for at, node in enumerate(graph.nodes) for before in node.after)
-
-
-def _unpacked(data: bytes, most: int) -> bytes:
-    """Return what a gzip file holds. Raises `ValueError` if that is cut off or has more than ``most`` bytes."""
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    unpacked = unpacker.decompress(data, most)
-    if not unpacker.eof:
-        msg = f"it is cut off, or it unpacks to more than {most >> 20} MiB"
-        raise ValueError(msg)
-    return unpacked
 
 
 def read_folder(folder: Path) -> RunRecord:

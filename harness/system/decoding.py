@@ -7,6 +7,7 @@ whatever runs in several threads gets its decoders here, where one thread works 
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any, TypeVar, cast
 
@@ -25,3 +26,12 @@ def decode_json(data: bytes, kind: type[_Record]) -> _Record:
             decoder = _decoders.get(kind) or msgspec.json.Decoder(kind)
             _decoders[kind] = decoder
     return cast("_Record", decoder.decode(data))
+
+
+def plain_json(text: str) -> Any:
+    """Return the plain values of JSON that somebody else wrote. Raises `ValueError`, also if they nest too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        msg = "its values are nested too deeply"
+        raise ValueError(msg) from error

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import PhonebenchError
+from tests.fuzz.device_targets import DEVICE_TARGETS
+from tests.fuzz.target import ROOT, Target, files, new_folder, on_file
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 IMPORTS = ROOT / "tests" / "exchange" / "files"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A reader under test.
-
-    ``read`` gets the bytes of a file. ``refuses`` are the errors that its callers expect; anything else is a bug, as is
-    a read of more than `SECONDS`. ``seeds`` are examples that it accepts.
-    """
-
-    name: str
-    read: Callable[[bytes], object]
-    refuses: tuple[type[BaseException], ...]
-    seeds: Callable[[], Iterable[bytes]]
-
-
-def _on_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A reader of a path, as one of bytes. Each read replaces the file."""
-    path = _folder() / f"input{suffix}"
-
-    def on_bytes(data: bytes) -> object:
-        path.write_bytes(data)
-        return read(path)
-
-    return on_bytes
 
 
 def _both(facts: Callable[[Path], object], graph: Callable[[Path], object]) -> Callable[[Path], object]:
@@ -52,17 +25,6 @@ def _both(facts: Callable[[Path], object], graph: Callable[[Path], object]) -> C
             graph(path)
 
     return read
-
-
-def _folder() -> Path:
-    """A new folder, removed at the end. libFuzzer ends its process at once: its caller removes what is left."""
-    folder = tempfile.mkdtemp(prefix="phonebench-fuzz-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
-def _files(*patterns: str) -> Callable[[], list[bytes]]:
-    return lambda: [file.read_bytes() for pattern in patterns for file in sorted(ROOT.glob(pattern)) if file.is_file()]
 
 
 def _onnx() -> Target:
@@ -87,7 +49,7 @@ def _onnx() -> Target:
 
     return Target(
         name="onnx",
-        read=_on_file(".onnx", _both(read_onnx, read_onnx_graph)),
+        read=on_file(".onnx", _both(read_onnx, read_onnx_graph)),
         refuses=(ValueError, OSError),
         seeds=seeds,
     )
@@ -104,7 +66,7 @@ def _tflite() -> Target:
 
     return Target(
         name="tflite",
-        read=_on_file(".tflite", _both(read_tflite, read_tflite_graph)),
+        read=on_file(".tflite", _both(read_tflite, read_tflite_graph)),
         refuses=(ValueError, OSError),
         seeds=seeds,
     )
@@ -116,7 +78,7 @@ def _pte() -> Target:
 
     return Target(
         name="pte",
-        read=_on_file(".pte", _both(read_pte_tensors, read_pte_graph)),
+        read=on_file(".pte", _both(read_pte_tensors, read_pte_graph)),
         refuses=(ValueError, OSError),
         seeds=lambda: [b"\x20\0\0\0ET12" + bytes(56)],
     )
@@ -137,7 +99,7 @@ def _ptl() -> Target:
 
     return Target(
         name="ptl",
-        read=_on_file(".ptl", _both(read_ptl, read_ptl_graph)),
+        read=on_file(".ptl", _both(read_ptl, read_ptl_graph)),
         refuses=(ValueError, OSError),
         seeds=seeds,
     )
@@ -154,7 +116,7 @@ def _gguf() -> Target:
 
     return Target(
         name="gguf",
-        read=_on_file(".gguf", read_gguf_header),
+        read=on_file(".gguf", read_gguf_header),
         refuses=(ValueError, OSError),
         seeds=lambda: [gguf(struct.pack("<IQ", 8, 1) + b"x", struct.pack("<IIQHH", 9, 2, 2, 5, 6))],
     )
@@ -190,7 +152,7 @@ def _litertlm() -> Target:
 
     return Target(
         name="litertlm",
-        read=_on_file(".litertlm", read_litertlm),
+        read=on_file(".litertlm", read_litertlm),
         refuses=(ValueError, OSError),
         seeds=lambda: [litertlm_header(context=64)],
     )
@@ -206,25 +168,23 @@ def _imports() -> Target:
 
     return Target(
         name="imports",
-        read=_on_file(".json", read),
+        read=on_file(".json", read),
         refuses=(PhonebenchError,),
-        seeds=_files("tests/exchange/files/*"),
+        seeds=files("tests/exchange/files/*"),
     )
 
 
 def _reply() -> Target:
     from harness.wire import decode_reply
 
-    return Target(
-        name="reply", read=decode_reply, refuses=(ValueError,), seeds=_files("tests/golden/wire/reply-*.json")
-    )
+    return Target(name="reply", read=decode_reply, refuses=(ValueError,), seeds=files("tests/golden/wire/reply-*.json"))
 
 
 def _request() -> Target:
     from harness.wire import decode_request
 
     return Target(
-        name="request", read=decode_request, refuses=(ValueError,), seeds=_files("tests/golden/wire/request-*.json")
+        name="request", read=decode_request, refuses=(ValueError,), seeds=files("tests/golden/wire/request-*.json")
     )
 
 
@@ -233,9 +193,9 @@ def _spec() -> Target:
 
     return Target(
         name="spec",
-        read=_on_file(".toml", lambda path: make_spec(read_spec(path), where="spec.toml")),
+        read=on_file(".toml", lambda path: make_spec(read_spec(path), where="spec.toml")),
         refuses=(PhonebenchError,),
-        seeds=_files("models/specs/*.toml"),
+        seeds=files("models/specs/*.toml"),
     )
 
 
@@ -243,19 +203,19 @@ def _card() -> Target:
     from harness.model.card import ModelOptions
     from harness.model.resolve import resolve
 
-    folder = _folder()
+    folder = new_folder()
 
     def read(data: bytes) -> object:
         (folder / "model.toml").write_bytes(data)
         return resolve(str(folder), ModelOptions())
 
-    return Target(name="card", read=read, refuses=(PhonebenchError,), seeds=_files("models/*/model.toml"))
+    return Target(name="card", read=read, refuses=(PhonebenchError,), seeds=files("models/*/model.toml"))
 
 
 def _run() -> Target:
     from harness.store.reader import read_folder
 
-    folder = _folder()
+    folder = new_folder()
 
     def read(data: bytes) -> object:
         head, _, lines = data.partition(b"\0\n")
@@ -278,9 +238,9 @@ def _signature() -> Target:
     model = GOLDEN / "signing" / "model.bin"
     return Target(
         name="signature",
-        read=_on_file(".sig", lambda path: verify(model, key, signature=path)),
+        read=on_file(".sig", lambda path: verify(model, key, signature=path)),
         refuses=(PhonebenchError,),
-        seeds=_files("tests/golden/signing/*.sig"),
+        seeds=files("tests/golden/signing/*.sig"),
     )
 
 
@@ -289,9 +249,9 @@ def _key() -> Target:
 
     return Target(
         name="key",
-        read=_on_file(".pub", read_trusted_key),
+        read=on_file(".pub", read_trusted_key),
         refuses=(PhonebenchError,),
-        seeds=_files("tests/golden/signing/*.pub"),
+        seeds=files("tests/golden/signing/*.pub"),
     )
 
 
@@ -305,7 +265,7 @@ def _tensors() -> Target:
     )
     return Target(
         name="tensors",
-        read=_on_file(".bin", lambda path: read_tensors(path, specs, 4)),
+        read=on_file(".bin", lambda path: read_tensors(path, specs, 4)),
         refuses=(ValueError, OSError),
         seeds=lambda: [bytes(4 * (12 + 16))],
     )
@@ -332,7 +292,7 @@ def _npz() -> Target:
     from harness.model.resolve import resolve
     from harness.model.splits import Split
 
-    folder = _folder()
+    folder = new_folder()
     (folder / "network.py").write_text("def net():\n    pass\n")
     (folder / "model.toml").write_text(_NPZ_CARD)
     (folder / "data.npz").write_bytes(b"")
@@ -370,4 +330,5 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "key": _key,
     "tensors": _tensors,
     "npz": _npz,
+    **DEVICE_TARGETS,
 }

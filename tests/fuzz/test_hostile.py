@@ -1,18 +1,28 @@
-"""Files made to hurt: too deep, too large once unpacked, or slow to read. All are refused at once."""
+"""Files made to hurt: too deep, too large once unpacked, or slow to read. All are refused or read at once."""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import io
 import logging
 import pickle
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Generator
 
 import numpy as np
 import pytest
 
+from harness.model.language import LanguageFacts
 from tests.fuzz.targets import TARGETS, gguf
+
+_ZEROS = bytes(200 << 20)
+ZEROS_SHA256 = hashlib.sha256(_ZEROS).hexdigest()
+ZEROS = base64.b64encode(gzip.compress(_ZEROS, mtime=0)).decode()
+del _ZEROS
 
 
 def message(number: int, content: bytes) -> bytes:
@@ -37,6 +47,24 @@ def archive(name: str, content: bytes) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as opened:
         opened.writestr(name, content)
     return packed.getvalue()
+
+
+def changed_archive(at: int, in_directory: int, value: int) -> bytes:
+    """An archive of a cloud with a byte of the member's header changed, there and in the directory at the end."""
+    data = bytearray(archive("phonebench-results.tar.gz", b"x"))
+    data[at] = data[data.index(b"PK\x01\x02") + in_directory] = value
+    return bytes(data)
+
+
+def logged(rest: str) -> bytes:
+    """A line of an Android log with a part of a reply."""
+    return f"11-30 10:00:00.000  100  100 I phonebench: reply j1 {rest}".encode()
+
+
+def in_jetsam(pages: str, page_bytes: str) -> bytes:
+    """A report that iOS ended an app for want of memory."""
+    processes = f'[{{"pid": 7, "reason": "x", "rpages": {pages}}}]'
+    return f'{{}}\n{{"memoryStatus": {{"pageSize": {page_bytes}}}, "processes": {processes}}}'.encode()
 
 
 def array_of(count: int) -> bytes:
@@ -100,6 +128,27 @@ CASES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("npz", "a header of indented lines", lambda: archive("inputs.npy", headed(b"(\n1,\n)\n  1L\n 2\n"))),
     ("npz", "a pickle", lambda: archive("inputs.npy", pickled_array())),
     ("npz", "an empty file", lambda: b""),
+    ("genai", "arrays in arrays", lambda: b'{"model": ' + b"[" * 200_000),
+    ("loop-file", "arrays in arrays", lambda: b'{"reply": ' + b"[" * 200_000),
+    ("cloud-archive", "an encrypted member", lambda: changed_archive(6, 8, 1)),
+    ("cloud-archive", "a packing that nobody knows", lambda: changed_archive(8, 10, 99)),
+]
+# What phones report is taken as it comes, or left out: the run goes on.
+REPORTED: list[tuple[str, str, bytes]] = [
+    ("logged-reply", "a part of ten to the 9", logged(f"1/999999999 {'0' * 64} x")),
+    ("logged-reply", "a number of 5000 digits", logged(f"1/{'9' * 5000} {'0' * 64} x")),
+    ("logged-reply", "200 MB once unpacked", logged(f"1/1 {ZEROS_SHA256} {ZEROS}")),
+    ("iphone-death", "arrays in arrays", b"{}\n" + b"[" * 200_000),
+    ("iphone-death", "a text of 100 GB", in_jetsam('"x"', "99999999999")),
+    ("iphone-death", "a number of 8000 digits", in_jetsam("9" * 4000, "9" * 4000)),
+    ("shell-tools", "arrays in arrays", b'{"n_prompt": ' + b"[" * 200_000),
+    ("shell-tools", "a list for a number", b'{"n_prompt": [], "n_gen": {}, "samples_ns": [1]}'),
+    ("shell-tools", "a time of 400 digits", b"Prefill Turn 1: Processed 8 tokens in " + b"9" * 400 + b"s duration"),
+    ("shell-tools", "a count of 5000 digits", b"Decode Turn 1: Processed " + b"9" * 5000 + b" tokens in 1s duration"),
+    ("shell-tools", "a time with two points", b"Iteration 0 of 1: 1.2.3 ms\nModel executed successfully"),
+    ("phone-texts", "an endless charge", b"  Charge counter: 1e999\n"),
+    ("phone-texts", "a status of 5000 digits", b"Thermal Status: " + b"9" * 5000),
+    ("android-death", "a process of 5000 digits", b"11-30 10:00:00.000 " + b"9" * 5000 + b" 1 I tag: text"),
 ]
 
 
@@ -116,6 +165,27 @@ def test_a_hostile_file_is_refused(name: str, make: Callable[[], bytes]) -> None
     target = TARGETS[name]()
     with pytest.raises(target.refuses):
         target.read(make())
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("name", "data"), [(n, d) for n, _, d in REPORTED], ids=[f"{n}-{w}" for n, w, _ in REPORTED])
+def test_a_hostile_report_of_a_phone_is_read_to_the_end(name: str, data: bytes) -> None:
+    tracemalloc.start()
+    try:
+        TARGETS[name]().read(data)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 150 << 20
+
+
+@pytest.mark.parametrize(
+    "config",
+    ['{"text_config": 1}', '{"architectures": {}}', '{"architectures": 1}', '{"vocab_size": 1%s}' % ("0" * 400)],  # noqa: UP031
+)
+def test_a_configuration_with_values_of_other_types_states_nothing(config: str) -> None:
+    facts = TARGETS["language-config"]().read(config.encode())
+    assert facts == LanguageFacts(context=None, vocabulary=None, cached_per_token=None)
 
 
 @pytest.mark.timeout(60)

@@ -6,6 +6,7 @@ They follow the output of AOSP 8 to 16: ``getprop``, ``dumpsys battery``, ``ther
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ def parse_thermal(text: str) -> Thermal:
 
     The temperatures are the current ones from the hardware layer. The cached ones printed above them may be old.
     """
-    status = re.search(r"^\s*Thermal Status: (\d+)", text, re.MULTILINE)
+    status = re.search(r"^\s*Thermal Status: (\d{1,9})\b", text, re.MULTILINE)
     number = int(status[1]) if status else None
     block = text.partition("Current temperatures from HAL:")[2].partition("Current cooling")[0]
     values: dict[str, float] = {}
@@ -179,17 +180,19 @@ def parse_free_bytes(text: str) -> int | None:
 
 def parse_memory_bytes(text: str, field: str) -> int | None:
     """Return a field of ``/proc/meminfo`` in bytes; the file gives it in kB."""
-    match = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
+    match = re.search(rf"^{field}:\s+(\d{{1,15}}) kB", text, re.MULTILINE)
     return int(match[1]) * 1024 if match else None
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:
     """Return the numbers in a text of one number per line."""
-    return tuple(int(line) for line in text.split() if line.isdecimal())
+    return tuple(int(line) for line in text.split() if line.isdecimal() and len(line) < 20)
 
 
 def _number(text: str | None) -> float | None:
+    """The number in a text, None if it is none; some phones report NaN for a sensor that they lack."""
     try:
-        return float(text) if text is not None else None
+        number = float(text) if text is not None else None
     except ValueError:
         return None
+    return number if number is not None and math.isfinite(number) else None

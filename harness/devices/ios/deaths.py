@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.devices.replies import missing_reply
+from harness.system.decoding import plain_json
 from harness.wire import FailureKind
 
 JETSAM = "JetsamEvent-"
@@ -69,7 +70,7 @@ def classify_death(ending: Ending) -> Death:
 def _in_report(report: Report, pid: int) -> Death | None:
     try:
         return _in_jetsam(report, pid) if report.name.startswith(JETSAM) else _in_crash(report, pid)
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         # Apple describes the format of these files and changes it all the same.
         log.info("the report %s cannot be read: %s", report.name, error)
         return None
@@ -81,7 +82,7 @@ def _in_jetsam(report: Report, pid: int) -> Death | None:
     for process in body.get("processes", ()):
         if process.get("pid") != pid or not process.get("reason"):
             continue
-        used = f", with {process['rpages'] * pages >> 20} MiB in memory" if "rpages" in process else ""
+        used = f", with {int(process['rpages']) * int(pages) >> 20} MiB in memory" if "rpages" in process else ""
         message = f"the iPhone ran out of memory and ended {_WHO} ({process['reason']}{used})"
         return Death(kind=FailureKind.OOM, message=message, evidence=f"{report.name}: {json.dumps(process)[:2000]}")
     return None
@@ -119,7 +120,7 @@ def _body(text: str) -> dict[str, Any]:
     _, _, rest = text.partition("\n")
     for part in (rest, text):
         try:
-            body = json.loads(part)
+            body = plain_json(part)
         except ValueError:
             continue
         if isinstance(body, dict):

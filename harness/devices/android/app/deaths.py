@@ -190,7 +190,7 @@ _REASONS = {
 
 def _exit_cause(record: str) -> _Cause | None:
     """Return the failure in a record of an exit."""
-    reason = re.search(r"\breason=(\d+)", record)
+    reason = re.search(r"\breason=(\d{1,9})\b", record)
     status = re.search(r"\bstatus=(\d+)", record)
     number, code = int(reason[1]) if reason else 0, status[1] if status else ""
     match number:

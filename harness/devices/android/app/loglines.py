@@ -16,7 +16,7 @@ TAG = "phonebench"
 
 # logcat's format `threadtime`: date, time, process, thread, level, tag, text. Some versions add the user.
 _LINE = re.compile(
-    r"^\d\d-\d\d [\d:.]+ +(?:\S+ +)?(?P<pid>\d+) +\d+ (?P<level>[VDIWEFA]) (?P<tag>.*?) *: (?P<text>.*)$"
+    r"^\d\d-\d\d [\d:.]+ +(?:\S+ +)?(?P<pid>\d{1,9}) +\d+ (?P<level>[VDIWEFA]) (?P<tag>.*?) *: (?P<text>.*)$"
 )
 
 
@@ -65,8 +65,8 @@ def process_of(lines: Sequence[LogLine], name: str, app_id: str) -> int | None:
     """
     app = re.escape(app_id)
     # ActivityManager's "Start proc", its last word on a process, and the Java runtime's line about a crash.
-    started = re.compile(rf"Start proc (\d+):{app}/\S+ for (?!content provider)")
-    named = re.compile(rf"Process {app} \(pid (\d+)\) has died|Process: {app}, PID: (\d+)")
+    started = re.compile(rf"Start proc (\d{{1,9}}):{app}/\S+ for (?!content provider)")
+    named = re.compile(rf"Process {app} \(pid (\d{{1,9}})\) has died|Process: {app}, PID: (\d{{1,9}})\b")
     at = mark_index(lines, name)
     ordered = lines[at + 1 :] if at is not None else lines[::-1]
     for pattern in (started, named):

@@ -8,17 +8,19 @@ it has no outputs, and the app writes the reply into it only if it is asked to, 
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import logging
 import re
-import zlib
 
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.app.job import TOOL_S, AppJob, Ways, read_log
 from harness.devices.android.app.loglines import TAG, parse_log
 from harness.devices.android.phone_store import FOLDER
+from harness.system.packed import unpacked
 from harness.wire import REPLY_FILE
+
+# A reply with every call of half an hour.
+MOST_REPLY_BYTES = 64 << 20
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +46,16 @@ def _commands(job: AppJob, file: str) -> tuple[str, ...]:
 
 def logged_reply(text: str, name: str) -> bytes | None:
     """Return the reply to a job that is in a log, None if it is not there, or not whole."""
-    line = re.compile(rf"reply {re.escape(name)} (\d+)/(\d+) ([0-9a-f]{{64}}) (\S+)")
+    line = re.compile(rf"reply {re.escape(name)} (\d{{1,9}})/(\d{{1,9}}) ([0-9a-f]{{64}}) (\S+)")
     matches = [match for one in parse_log(text) if one.tag == TAG and (match := line.fullmatch(one.text))]
     parts = {int(match[1]): match[4] for match in matches}
-    if not matches or sorted(parts) != list(range(1, int(matches[0][2]) + 1)):
+    # Whether these are all of them; the stated number can be anything.
+    if not matches or sorted(parts) != list(range(1, len(parts) + 1)) or len(parts) != int(matches[0][2]):
         return None
     try:
-        data = gzip.decompress(base64.b64decode("".join(parts[number] for number in sorted(parts)), validate=True))
-    except (ValueError, EOFError, OSError, zlib.error) as error:
+        packed = base64.b64decode("".join(parts[number] for number in sorted(parts)), validate=True)
+        data = unpacked(packed, MOST_REPLY_BYTES)
+    except ValueError as error:
         log.info("the reply to %s in the log cannot be read: %s", name, error)
         return None
     return data if hashlib.sha256(data).hexdigest() == matches[0][3] else None

@@ -44,10 +44,18 @@ _STARTS: tuple[Complaint, ...] = tuple(
 _MOST_TRANSCRIPT = 64 << 10
 
 
+def read_text(tool: ShellTool, text: str, job: ToolJob) -> ToolReport:
+    """Return what a program printed. It may be another one of the same name, and its figures may be none."""
+    try:
+        return tool.read(text, job)
+    except (ValueError, ArithmeticError, LookupError) as error:
+        return failure(FailureKind.REPLY, f"the figures that {tool.name} printed cannot be read ({error})", text)
+
+
 def read_output(tool: ShellTool, output: ToolOutput, job: ToolJob) -> ToolReport:
     """Return what a program reported, or the failure that its end amounts to."""
     if output.exit_code == 0:
-        return tool.read(output.text, job)
+        return read_text(tool, output.text, job)
     explained = matching_failure(output.text, (*tool.complaints, *_STARTS))
     if explained is not None:
         return explained

@@ -7,11 +7,11 @@ with this definition, and only the time of a whole pg repetition becomes a laten
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from harness.devices.android.shell.tools.tool import Complaint, PlainTool, ToolJob, ToolReport, failure
 from harness.stats.medians import median
+from harness.system.decoding import plain_json
 from harness.wire import FailureKind, GenerationSamples, LatencyPass, LatencySamples, ToldRates
 
 DEFINITION = (
@@ -83,16 +83,17 @@ def _rows(output: str) -> list[dict[str, Any]]:
         if not line.lstrip().startswith("{"):
             continue
         try:
-            row = json.loads(line)
+            row = plain_json(line)
         except ValueError:
             continue
-        if isinstance(row, dict) and {"n_prompt", "n_gen"} <= row.keys() and _positive(row.get("samples_ns")):
+        counts = [row.get("n_prompt"), row.get("n_gen")] if isinstance(row, dict) else [None]
+        if all(type(count) is int for count in counts) and _positive(row.get("samples_ns")):
             rows.append(row)
     return rows
 
 
 def _positive(samples: Any) -> bool:
-    return isinstance(samples, list) and all(type(sample) is int and sample > 0 for sample in samples)
+    return isinstance(samples, list) and all(type(sample) is int and 0 < sample < 1 << 62 for sample in samples)
 
 
 def _rate(row: dict[str, Any], tokens: int) -> float:
