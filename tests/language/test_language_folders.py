@@ -16,7 +16,7 @@ from harness.artifacts.export.gguf import GgufExporter
 from harness.artifacts.export.language_folder import full_config, stored_weights
 from harness.artifacts.export.pte_language import PteLanguageExporter
 from harness.artifacts.sources.prepare_language import prepare_language
-from harness.errors import BuildError
+from harness.errors import BuildError, UsageError
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.language import weight_files
 from harness.model.resolve import resolve
@@ -213,3 +213,40 @@ def test_a_bias_that_executorch_has_no_place_for_is_refused(folder: Path, tmp_pa
     safetensors.save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(UnsupportedError, match=r"'model\.layers\.0\.self_attn\.o_proj\.bias' has no place"):
         PteLanguageExporter(folder).export(FP32, Backend.XNNPACK, tmp_path / "model.pte")
+
+
+GOOD = '{"question": "The phone is", "choices": ["warm", "cold"], "answer": 0}'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"question": "half \\ud83d", "choices": ["x", "y"], "answer": 0}', "line 2 of asked.jsonl is no question"),
+        ("[" * 100_000, "line 2 of asked.jsonl is no question"),
+        ('{"question": "a", "choices": ["x", "x"], "answer": 1}', "line 2 of asked.jsonl has the same choice twice"),
+    ],
+    ids=["half a character", "deep", "same"],
+)
+def test_a_line_that_cannot_be_asked_is_refused(folder: Path, tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "asked.jsonl"
+    file.write_text(f"{GOOD}\n{text}\n")
+    with pytest.raises(UsageError, match=words):
+        prepare_language(resolve(str(folder), ModelOptions(data=str(file))), "key", tmp_path)
+
+
+def test_an_empty_question_needs_a_token_that_begins_a_text(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "asked.jsonl"
+    file.write_text('{"question": "", "choices": ["x", "y"], "answer": 1}')
+    card = resolve(str(folder), ModelOptions(data=str(file)))
+    assert prepare_language(card, "key", tmp_path).float_answers == 1
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text(json.dumps(json.loads(tokenizer.read_text()) | {"post_processor": None}))
+    with pytest.raises(UsageError, match="the question '' has no tokens"):
+        prepare_language(card, "key", tmp_path)
+
+
+def test_questions_in_utf_8_of_windows_are_read(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "asked.jsonl"
+    file.write_bytes(f"{GOOD}\r\n{GOOD}\r\n".encode("utf-8-sig"))
+    prepared = prepare_language(resolve(str(folder), ModelOptions(data=str(file))), "key", tmp_path)
+    assert prepared.float_answers == 2

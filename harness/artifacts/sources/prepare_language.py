@@ -272,18 +272,22 @@ def _read_questions(path: Path) -> list[dict[str, Any]]:
     """The lines of a file of questions. Raises `UsageError` with the number of a line that is not one."""
     questions = []
     # Not `str.splitlines`, which also ends lines at characters that JSON allows within a string.
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
+    # Programs of Windows mark UTF-8 by a first character.
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").split("\n"), 1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not _is_question(value):
             msg = (
                 f"line {number} of {path.name} is no question: write "
                 '{"question": "…", "choices": ["…", "…"], "answer": 0}, with the index of the right choice'
             )
+            raise UsageError(msg)
+        if len(set(value["choices"])) < len(value["choices"]):
+            msg = f"line {number} of {path.name} has the same choice twice, which no likelihood tells apart: change one"
             raise UsageError(msg)
         questions.append(value)
     if not questions:
@@ -293,21 +297,31 @@ def _read_questions(path: Path) -> list[dict[str, Any]]:
 
 
 def _is_question(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("question"), str):
+    if not isinstance(value, dict) or not _is_text(value.get("question")):
         return False
     choices, answer = value.get("choices"), value.get("answer")
-    if not isinstance(choices, list) or len(choices) < 2 or not all(isinstance(c, str) and c for c in choices):
+    if not isinstance(choices, list) or len(choices) < 2 or not all(_is_text(c) and c for c in choices):
         return False
     return isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value of JSON is a string of whole characters: an escape may stand for half of one."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _answer_tokens(tokenizer: Any, question: dict[str, Any]) -> Iterator[tuple[list[int], int]]:
     """The tokens of the question with each answer after a space, and where the answer begins."""
     begin: list[int] = tokenizer("", add_special_tokens=True)["input_ids"][:1]
     asked = [*begin, *tokenizer(question["question"], add_special_tokens=False)["input_ids"]]
+    if not asked:
+        msg = (
+            f"the question {question['question']!r} has no tokens, so the first of an answer follows nothing: write one"
+        )
+        raise UsageError(msg)
     for choice in question["choices"]:
         answer = tokenizer(" " + choice, add_special_tokens=False)["input_ids"]
-        yield [*asked, *answer], max(1, len(asked))
+        yield [*asked, *answer], len(asked)
 
 
 def _place(
