@@ -64,6 +64,8 @@ class Tether:
         self.bundle_id = options.ipa.bundle_id if options.ipa else DEFAULT_ID
         self.closing = threading.Event()
         self.last_loss: IosError | None = None
+        # Why it is away now; None while it is held.
+        self._away: IosError | None = None
         self._python = python
         self._forgets: list[Callable[[], None]] = []
         self._worker = Worker(python, udid=udid)
@@ -92,7 +94,9 @@ class Tether:
         return self.again(lambda: self.once(do, seconds=seconds, **arguments), keep=keep)
 
     def once(self, do: str, *, seconds: float = CALL_S, **arguments: Any) -> Any:
-        """Have the worker do something, without waiting for an iPhone that goes away."""
+        """Have the worker do something, without waiting for an iPhone that is away or goes away."""
+        if self._away is not None:
+            raise self._away
         return self._worker.call(do, seconds=seconds, **arguments)
 
     def again(self, work: Callable[[], _Result], *, keep: bool = False) -> _Result:
@@ -137,7 +141,7 @@ class Tether:
         return opened
 
     def _come_back(self, cause: IosError, keep: bool) -> None:
-        self.last_loss = cause
+        self.last_loss = self._away = cause
         # What to do about it is said when the waiting was in vain.
         log.warning("%s; waiting up to %g s for it to come back", cause.what, self.options.back_s)
         ends_at = time.monotonic() + self.options.back_s
@@ -147,6 +151,7 @@ class Tether:
             if time.monotonic() >= ends_at:
                 raise cause
             self.closing.wait(_LOOK_S)
+        self._away = None
         self.forget()
         if not keep:
             # A launch that nobody waits for would run at the same time as the next one.
