@@ -17,7 +17,7 @@ from harness.readers.gguf import ItemCount, read_gguf_header
 from harness.readers.litertlm import read_litertlm
 from harness.readers.pte import is_language, read_pte
 from harness.system.decoding import plain_json
-from harness.system.files import read_small
+from harness.system.files import is_plain_name, read_small
 from harness.wire import Format
 
 CONFIG_FILE = "config.json"
@@ -111,13 +111,19 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     """Return the files of weights in ``folder`` that transformers reads.
 
     Many folders have others beside them: the same weights under the names of their author, or copies in float16.
+    Raises `UsageError` for an index that names a file outside of the folder: its signature would not cover that.
     """
     whole, index = folder / WEIGHTS_FILE, _json(folder / INDEX_FILE)
     if whole.is_file():
         return (whole,)
     places = index.get("weight_map") if index is not None else None
     if isinstance(places, dict):
-        return tuple(folder / name for name in sorted({str(name) for name in places.values()}))
+        names = sorted({str(name) for name in places.values()})
+        outside = next((name for name in names if not is_plain_name(name)), None)
+        if outside is not None:
+            msg = f"{str(folder / INDEX_FILE)!r} names {outside!r}, which is no file beside it: put the weights there"
+            raise UsageError(msg)
+        return tuple(folder / name for name in names)
     return tuple(file for file in sorted(folder.glob("*.safetensors")) if not file.name.startswith("."))
 
 

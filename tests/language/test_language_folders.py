@@ -128,6 +128,15 @@ def test_only_the_weights_that_transformers_reads_are_taken(folder: Path) -> Non
     assert [name for name, _ in stored_weights(folder)] == names
 
 
+@pytest.mark.parametrize("name", ["../model.safetensors", "/etc/hostname", "shards/a.safetensors", "..", ""])
+def test_an_index_that_names_weights_outside_of_the_folder_is_refused(folder: Path, name: str) -> None:
+    """The signature of the folder would not cover them."""
+    (folder / "model.safetensors").rename(folder.parent / "model.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
+    with pytest.raises(UsageError, match="which is no file beside it"):
+        card_of(folder)
+
+
 def test_weights_in_a_pickle_are_named(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     ended = call("run", str(folder), "--dry-run")
