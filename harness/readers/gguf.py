@@ -31,8 +31,11 @@ def read_gguf_header(path: Path) -> dict[str, Any]:
             msg = f"{path.name} does not begin with GGUF"
             raise ValueError(msg)
         version, _, pairs = _unpack(file, "<IQQ")
-        if version not in (2, 3) or pairs > _MOST_PAIRS:
+        if version not in (2, 3):
             msg = f"{path.name} is of GGUF version {version}, and versions 2 and 3 can be read"
+            raise ValueError(msg)
+        if pairs > _MOST_PAIRS:
+            msg = f"{path.name} says that its header has {pairs} entries, more than any file has: it is damaged"
             raise ValueError(msg)
         return {_text(file): _value(file, _unpack(file, "<I")[0]) for _ in range(pairs)}
 
