@@ -130,11 +130,15 @@ class Granted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """Asks for the events of a run after the first ``after``; ``wait_s`` waits for one if there is none yet."""
+    """Asks for the events of a run after the first ``after``.
+
+    ``wait_s`` waits for one if there is none yet, and ``gather_s`` for more once there is one.
+    """
 
     run: str
     after: int = 0
     wait_s: float = 0.0
+    gather_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ import contextlib
 import itertools
 import logging
 import secrets
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.farm.engine import TaskState
 from harness.farm.link import DepotError
 from harness.farm.work import Work
-from harness.farm.workers import Engine, measure_on_device, resource_of
+from harness.farm.workers import Engine, measure_on_device, resources_of_task, task_key, wrapped
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -32,11 +32,20 @@ class DaskQueue:
         # Keys of an earlier engine must not be taken for ours: the scheduler may still know their tasks.
         self._name, self._numbers = secrets.token_hex(4), itertools.count()
 
-    def submit(self, work: Work, *, priority: int) -> object:
+    def submit(self, works: Sequence[Work], *, priority: int) -> Sequence[object]:
         client = self._connected()
-        key = f"{work.run}|{work.cell}|{self._name}{next(self._numbers)}"
-        resources = {resource_of(work.device): 1}
-        return client.submit(measure_on_device, work, key=key, resources=resources, priority=priority, pure=False)
+        tickets: Sequence[object] = client.map(
+            measure_on_device,
+            [wrapped(work) for work in works],
+            key=[task_key(work, f"{self._name}{next(self._numbers)}") for work in works],
+            # One for all tasks or a function of the key; the type of the argument knows only the first.
+            resources=cast("dict[str, Any]", resources_of_task),
+            priority=priority,
+            # What was submitted earlier starts first.
+            fifo_timeout="0s",
+            pure=False,
+        )
+        return tickets
 
     def state(self, ticket: Any) -> TaskState:
         if self._client is None or ticket.client is not self._client or not _is_connected(self._client):

@@ -219,7 +219,7 @@ class Depot:
             )
 
     def events(self, since: Since) -> tuple[Event, ...]:
-        """Return the events of a run after the first ``since.after``, waiting up to ``since.wait_s`` for one.
+        """Return the events of a run after the first ``since.after``, waiting as `Since` says.
 
         Raises `JournalTooShortError` if there never were so many.
         """
@@ -227,7 +227,10 @@ class Depot:
             if self._count(since.run) < since.after:
                 msg = f"the journal of run {since.run!r} has gone: the folder {str(self.root)!r} was emptied"
                 raise JournalTooShortError(msg)
-            self.changed.wait_for(lambda: self._count(since.run) > since.after, timeout=since.wait_s)
+            found = self.changed.wait_for(lambda: self._count(since.run) > since.after, timeout=since.wait_s)
+        if found and since.gather_s:
+            time.sleep(since.gather_s)
+        with self._lock:
             run = self._runs.get(since.run)
             return tuple(run.events[since.after :]) if run else ()
 

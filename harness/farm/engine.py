@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from harness.errors import DeviceError, StoreError
 from harness.farm.calls import Dropped, Queue, QueuedCell, RunPost, Since
 from harness.farm.depot import CLOCK_S
-from harness.farm.errands import CellErrand, Errand
+from harness.farm.errands import CellErrand, Errand, Taken
 from harness.farm.events import Event, EventKind
 from harness.farm.files import FileGoneError
 from harness.farm.link import DepotError, JournalLostError
@@ -43,6 +43,11 @@ SILENT_S = 10.0
 # How often devices that are away are looked for.
 LOOK_S = 5.0
 WAIT_S = 1.0
+# How long more events are waited for once there is one. Each round costs as much as a cell; a device that has ended
+# one has the next in the queue.
+GATHER_S = 0.25
+# How many results are stored in one go. A program that is killed reads so many again, at most.
+MOST_TAKEN = 64
 # How often a run whose devices have nothing to do asks whether a file has been built.
 FEED_S = 0.2
 
@@ -60,8 +65,11 @@ class TaskState(StrEnum):
 class TaskQueue(Protocol):
     """The queue of an engine. `harness.farm.dask_queue` has the one that is used."""
 
-    def submit(self, work: Work, *, priority: int) -> object:
-        """Queue work on the worker that has its device, and return a ticket. Raises `DepotError` without a queue."""
+    def submit(self, works: Sequence[Work], *, priority: int) -> Sequence[object]:
+        """Queue each work on the worker that has its device, in this order, and return a ticket for each.
+
+        Raises `DepotError` without a queue.
+        """
 
     def state(self, ticket: object) -> TaskState:
         """Return what became of a ticket."""
@@ -202,15 +210,18 @@ class FarmEngine:
     def _step(self, table: _Table) -> None:
         try:
             self._fill(table)
-            since = Since(run=self._run.run, after=self._after, wait_s=WAIT_S)
+            since = Since(run=self._run.run, after=self._after, wait_s=WAIT_S, gather_s=GATHER_S)
             events = self._post.events(since)
             done = [event for event in events if event.kind is EventKind.DONE and event.cell in table.waiting]
             # One request for all of them costs the depot a fraction of one for each.
             if len(done) > 1:
                 self._post.prefetch([event.parcel for event in done], self._run.fetched)
-            for event in events:
-                self._after += 1
-                self._take(event, table)
+            try:
+                for event in events:
+                    self._after += 1
+                    self._take(event, table)
+            finally:
+                self._store(table)
             self._check_tickets(table)
             self._look(table)
             self._reached_s = self._clock()
@@ -234,10 +245,13 @@ class FarmEngine:
             events = self._patiently(table, lambda: self._post.events(Since(run=self._run.run))) or ()
             self._after = len(events)
             self._left = {event.cell: event for event in events if event.kind is EventKind.DONE}
-        for cell in [cell for cell in self._left if cell in table.waiting]:
-            event = self._left.pop(cell)
-            if cell not in self._run.measured:
-                self._patiently(table, functools.partial(self._finish, event, table))
+        try:
+            for cell in [cell for cell in self._left if cell in table.waiting]:
+                event = self._left.pop(cell)
+                if cell not in self._run.measured:
+                    self._patiently(table, functools.partial(self._finish, event, table))
+        finally:
+            self._store(table)
 
     def _queue_all(self, cells: Mapping[str, _Waiting], table: _Table) -> None:
         queued = (
@@ -265,6 +279,7 @@ class FarmEngine:
         return None
 
     def _be_patient(self, table: _Table, error: DepotError) -> None:
+        self._store(table)
         if error.for_good or self._clock() - self._reached_s > self._run.patience_s:
             for key in tuple(table.waiting):
                 self._give_up(key, str(error), table, tell=False)
@@ -275,6 +290,7 @@ class FarmEngine:
     def _fill(self, table: _Table) -> None:
         """Give every device as many cells as fit into its window, in the order of the plan."""
         room: dict[str, int] = {}
+        next_ones = []
         for key, cell in tuple(table.waiting.items()):
             device = cell.errand.device
             room.setdefault(device, table.window)
@@ -285,15 +301,19 @@ class FarmEngine:
                 continue
             room[device] -= 1
             if cell.ticket is None:
-                self._submit(cell)
+                next_ones.append(cell)
+        if next_ones:
+            self._submit(next_ones)
 
-    def _submit(self, cell: _Waiting) -> None:
-        for sha256, path in cell.packed.sources.items():
+    def _submit(self, cells: Sequence[_Waiting]) -> None:
+        for sha256, path in (source for cell in cells for source in cell.packed.sources.items()):
             if sha256 not in self._offered:
                 self._post.offer(path, sha256)
                 self._offered.add(sha256)
-        cell.silent_s = None
-        cell.ticket = self._tasks.submit(cell.packed.work, priority=self._run.priority)
+        # In one message: each costs the queue as much as several cells.
+        tickets = self._tasks.submit([cell.packed.work for cell in cells], priority=self._run.priority)
+        for cell, ticket in zip(cells, tickets, strict=True):
+            cell.silent_s, cell.ticket = None, ticket
 
     # -- what comes back
 
@@ -309,13 +329,15 @@ class FarmEngine:
                 table.progress.begin(event.cell)
             case EventKind.DONE:
                 self._patiently(table, lambda: self._finish(event, table))
-            case EventKind.LOST:
+            case EventKind.LOST if event.cell not in table.taken:
                 self._note_loss(cell, event, table)
             case _:
                 pass
 
     def _finish(self, event: Event, table: _Table) -> None:
-        """Store the measurement of a parcel, and only then let go of it."""
+        """Fetch a parcel and read what is in it, to be stored with what others left."""
+        if event.cell in table.taken:
+            return
         cell = table.waiting[event.cell]
         try:
             parcel = self._post.fetch(event.parcel, self._run.fetched)
@@ -323,15 +345,29 @@ class FarmEngine:
             self._measure_again(cell, replace(event, reason=str(error)), table)
             return
         try:
-            outcome = cell.errand.take(parcel, self._clocks.ahead_s(event.agent, self._post.status))
+            taken = cell.errand.take(parcel, self._clocks.ahead_s(event.agent, self._post.status))
         except ParcelError as error:
             self._discard(parcel)
             self._measure_again(cell, replace(event, reason=str(error)), table)
             return
-        self._discard(parcel)
-        table.losses[cell.errand.device].in_a_row.clear()
-        self._forget(event.cell, table)
-        table.progress.step(event.cell, outcome)
+        table.taken[event.cell] = parcel, taken
+        if len(table.taken) >= MOST_TAKEN:
+            self._store(table)
+
+    def _store(self, table: _Table) -> None:
+        """Store the measurements that have been taken, and only then let go of their parcels and cells."""
+        by_sink: dict[int, list[Taken]] = {}
+        for _, taken in table.taken.values():
+            by_sink.setdefault(id(taken.sink), []).append(taken)
+        for several in by_sink.values():
+            if (sink := several[0].sink) is not None:
+                sink.add_all([taken.measurement for taken in several if taken.measurement is not None])
+        for key in tuple(table.taken):
+            parcel, taken = table.taken.pop(key)
+            self._discard(parcel)
+            table.losses[table.waiting[key].errand.device].in_a_row.clear()
+            self._forget(key, table)
+            table.progress.step(key, taken.words)
 
     def _discard(self, parcel: Path) -> None:
         """Remove our copy of a parcel: the store has what was in it, and two of them would double the size of a run."""
@@ -411,13 +447,17 @@ class FarmEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """What is not done of one call of `FarmEngine.run_errands`, and what is shown of it."""
+    """What is not done of one call of `FarmEngine.run_errands`, and what is shown of it.
+
+    ``taken`` are the cells whose parcels have been read and whose measurements are stored next.
+    """
 
     window: int
     progress: Progress
     feed: Feed
     waiting: dict[str, _Waiting] = field(default_factory=dict)
     losses: dict[str, Losses] = field(default_factory=dict)
+    taken: dict[str, tuple[Path, Taken]] = field(default_factory=dict)
     digests: _Digests = field(default_factory=lambda: _Digests())
 
 

@@ -17,9 +17,22 @@ from harness.measure.cell import conclude
 from harness.measure.job import Job, Keeper
 from harness.measure.pairs import PairPlan, RanPairs
 from harness.measure.parallel import Sink, outcome_in_words
+from harness.records.measurement import Measurement
 from harness.spec.phone_settings import PhoneSettings
 
 Digest = Callable[[Path], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What came back of an errand, in words. ``measurement`` still has to be stored in ``sink``; None if nothing has.
+
+    Several are stored in one go, because each waits for the disk.
+    """
+
+    words: str
+    measurement: Measurement | None = None
+    sink: Sink | None = None
 
 
 class Errand(Protocol):
@@ -37,8 +50,8 @@ class Errand(Protocol):
     def may_start(self) -> bool:
         """Return whether there is still time to start it. It is asked before every attempt."""
 
-    def take(self, parcel: Path, ahead_s: float) -> str:
-        """Store what came back and return in words how it went.
+    def take(self, parcel: Path, ahead_s: float) -> Taken:
+        """Read what came back. The parcel is needed until the measurement in it, if there is one, is stored.
 
         ``ahead_s``: how far the clock of the agent is ahead of ours. Raises `ParcelError`, `StoreError`.
         """
@@ -68,12 +81,11 @@ class CellErrand:
     def may_start(self) -> bool:
         return True
 
-    def take(self, parcel: Path, ahead_s: float) -> str:
+    def take(self, parcel: Path, ahead_s: float) -> Taken:
         ran = unpack(parcel, self.sink)
         ran = replace(ran, started_at=earlier(ran.started_at, ahead_s), ended_at=earlier(ran.ended_at, ahead_s))
         measurement = conclude(self.job, ran, self.sink)
-        self.sink.add(measurement)
-        return outcome_in_words(measurement)
+        return Taken(words=outcome_in_words(measurement), measurement=measurement, sink=self.sink)
 
     def give_up(self, reason: str) -> None:
         # The cell stays unmeasured, and the losses of its device say why.
@@ -106,10 +118,10 @@ class PairErrand:
     def may_start(self) -> bool:
         return self.in_time()
 
-    def take(self, parcel: Path, ahead_s: float) -> str:
+    def take(self, parcel: Path, ahead_s: float) -> Taken:
         ran = unpack_pairs(parcel, self.keeper)
         started_at, ended_at = earlier(ran.started_at, ahead_s), earlier(ran.ended_at, ahead_s)
-        return self.took(replace(ran, started_at=started_at, ended_at=ended_at))
+        return Taken(words=self.took(replace(ran, started_at=started_at, ended_at=ended_at)))
 
     def give_up(self, reason: str) -> None:
         self.lost(reason)

@@ -121,9 +121,12 @@ class Calls(_Answer):
 
     async def _events(self, since: Since) -> None:
         ends_s = time.monotonic() + min(since.wait_s, MOST_WAIT_S)
-        at_once = replace(since, wait_s=0.0)
+        at_once = replace(since, wait_s=0.0, gather_s=0.0)
         while not (events := self.depot.events(at_once)) and time.monotonic() < ends_s:
             await asyncio.sleep(LOOK_S)
+        if events and since.gather_s:
+            await asyncio.sleep(min(since.gather_s, MOST_WAIT_S))
+            events = self.depot.events(at_once)
         self._answer(Events(events=events))
 
     def _small_files(self, asked: SmallFiles) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,25 +21,40 @@ if TYPE_CHECKING:
     from distributed import Security, Worker
 
 # A worker that the scheduler has not heard of for TTL_S has gone. Both are far above what a busy host needs.
-HEARTBEAT_S, TTL_S = 5, 60
+HEARTBEAT_S, TTL_S = 10, 60
 # How long a worker may take to join. It gives up and closes itself first; whoever waits for it does so a little longer.
 JOIN_S, CLOSE_S = 30.0, 10.0
 
 log = logging.getLogger(__name__)
 
 
-def measure_on_device(work: Work) -> str:
-    """Run a cell on the device of the worker that calls this. It is what the queue runs."""
+def wrapped(work: Work) -> bytes:
+    """Return work as the queue carries it. As bytes, the scheduler passes it on without looking into it."""
+    return pickle.dumps(work)
+
+
+def measure_on_device(work: bytes) -> str:
+    """Run a cell, which `wrapped` returned, on the device of the worker that calls this. It is what the queue runs."""
     from distributed import get_worker
 
     worker: Any = get_worker()
     bench: Bench = worker.bench
-    return bench.run(work)
+    return bench.run(pickle.loads(work))
 
 
 def resource_of(key: str) -> str:
     """Return the resource of the one worker that has the device ``key``."""
     return f"device {key}"
+
+
+def task_key(work: Work, number: str) -> tuple[str, ...]:
+    """Return the key of a task. Its first part is the same for all, or the queue would remember every one for ever."""
+    return "cell", number, work.device, work.run, work.cell
+
+
+def resources_of_task(key: tuple[str, ...]) -> dict[str, int]:
+    """Return what the worker of a task needs. The scheduler asks for it, so that many tasks travel in one message."""
+    return {resource_of(key[2]): 1}
 
 
 def class_of(kind: str, model: str) -> str:
@@ -67,8 +83,13 @@ def configure_engine() -> None:
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": False,
+        # Results are words, and no worker has those of another one.
+        "distributed.scheduler.active-memory-manager.start": False,
         "distributed.admin.tick.interval": "500ms",
         "distributed.admin.tick.limit": "30s",
+        "distributed.admin.system-monitor.interval": "30s",
+        "distributed.admin.system-monitor.disk": False,
+        "distributed.admin.system-monitor.gil.enabled": False,
         "distributed.admin.low-level-log-length": 0,
         "distributed.comm.timeouts.connect": "10s",
         "distributed.comm.timeouts.tcp": "30s",
@@ -92,6 +113,22 @@ def without_pages(kind: type[Any]) -> type[Any]:
     return Quiet
 
 
+def _worker_class() -> type[Any]:
+    """Return the class of workers that do not report more often than they should.
+
+    The scheduler answers each report with the time until the next one, which is a second for up to 50 workers.
+    """
+    from distributed import Worker
+
+    class Patient(without_pages(Worker)):  # type: ignore[misc]
+        async def heartbeat(self) -> None:
+            await super().heartbeat()
+            report = self.periodic_callbacks["heartbeat"]
+            report.callback_time = max(report.callback_time, 1000 * HEARTBEAT_S)
+
+    return Patient
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """Where the queue is. ``security`` is None inside one process."""
@@ -113,12 +150,10 @@ class Workers:
 
     async def add(self, bench: Bench, kind: str, model: str) -> bool:
         """Offer a device to the queue; return False if the queue cannot be reached now."""
-        from distributed import Worker
-
         await self.remove(bench.key)
         options: dict[str, Any] = {} if self._host is None else {"host": self._host}
         try:
-            worker: Any = without_pages(Worker)(
+            worker: Any = _worker_class()(
                 self._engine.address,
                 nthreads=1,
                 name=f"{self._agent} {bench.key}",

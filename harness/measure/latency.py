@@ -28,6 +28,7 @@ from harness.stats.percentiles import (
     minimum_samples,
     percentile,
     percentile_if_enough,
+    percentiles,
 )
 from harness.stats.speeds import Speed, at_main_speed, speeds_of
 from harness.stats.steady import SteadyState, find_steady
@@ -120,15 +121,16 @@ def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
         return shown
 
     p90_ns = tail(90)
+    p5_ns, p25_ns, p75_ns = percentiles(usual, (5, 25, 75))
     return LatencySummary(
         median_ns=middle.typical_ns,
         low_ns=middle.interval.low_ns if middle.interval else None,
         high_ns=middle.interval.high_ns if middle.interval else None,
         mean_ns=mean,
         min_ns=int(calls.min()),
-        p5_ns=percentile(usual, 5),
-        p25_ns=percentile(usual, 25),
-        p75_ns=percentile(usual, 75),
+        p5_ns=p5_ns,
+        p25_ns=p25_ns,
+        p75_ns=p75_ns,
         p90_ns=p90_ns,
         p90_mlperf_ns=early_stopping_estimate(usual, 90) if p90_ns is not None else None,
         p95_ns=tail(95),

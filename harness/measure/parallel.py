@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -31,6 +31,9 @@ class Sink(Keeper, Protocol):
 
     def add(self, measurement: Measurement) -> None:
         """Store a measurement before returning. Raises `StoreError` if that fails."""
+
+    def add_all(self, measurements: Iterable[Measurement]) -> None:
+        """Store measurements that are known at once, as `add` does, with one wait for the disk."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -64,8 +64,9 @@ def write_whole(path: Path, data: bytes) -> None:
             # Before the rename: after a power cut the name must not refer to an empty file.
             os.fsync(file.fileno())
         part.replace(path)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
 
 
 def is_plain_name(name: str) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +29,10 @@ class Stored(Kept):
 
     def add(self, measurement: Measurement) -> None:
         self.measurements.append(measurement)
+
+    def add_all(self, measurements: Iterable[Measurement]) -> None:
+        for measurement in measurements:
+            self.add(measurement)
 
     @property
     def cells(self) -> list[str]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.farm.calls import Queue, Since
 from harness.farm.depot import Depot
-from harness.farm.engine import MOST_ATTEMPTS, FarmRun
-from harness.farm.events import Event
+from harness.farm.engine import MOST_ATTEMPTS, FarmRun, TaskQueue
+from harness.farm.events import Event, EventKind
 from harness.farm.link import DepotError, JournalLostError
 from harness.farm.on_one_host import LocalFarm, local_farm
+from harness.farm.work import Work
 from harness.progress import Silent
+from harness.records.measurement import Measurement
 from harness.spec.phone_settings import DEFAULT_SETTINGS
 from harness.system.clock import utc_now
 from tests.farm.phones import Shelf, Stored, ends, launches, overlaps, short_jobs
@@ -80,6 +83,55 @@ def test_results_that_were_left_on_the_farm_are_taken_without_measuring_again(tm
         running.engine.measure(rest, second, Silent())
     assert sorted(first.cells + second.cells) == sorted(job.cell.key for job in jobs)
     assert set(ends(tmp_path / "log").values()) == {1}
+
+
+class Late:
+    """The depot, which tells the owner of a run of nothing until so many results are there."""
+
+    def __init__(self, depot: Depot, count: int) -> None:
+        self._depot, self._count = depot, count
+
+    def events(self, since: Since) -> tuple[Event, ...]:
+        while True:
+            events = self._depot.events(replace(since, wait_s=10.0))
+            if sum(event.kind is EventKind.DONE for event in events) in (0, self._count):
+                return events
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._depot, name)
+
+
+def test_results_that_are_known_at_once_are_stored_and_queued_in_one_go(tmp_path: Path) -> None:
+    stored_at_once: list[int] = []
+    queued_at_once: list[int] = []
+
+    class Counting(Stored):
+        def add_all(self, measurements: Iterable[Measurement]) -> None:
+            before = len(self.measurements)
+            super().add_all(measurements)
+            stored_at_once.append(len(self.measurements) - before)
+
+    class Noting:
+        """The queue, which notes how many tasks each call has."""
+
+        def __init__(self, queue: TaskQueue) -> None:
+            self._queue = queue
+
+        def submit(self, works: Sequence[Work], *, priority: int) -> Sequence[object]:
+            queued_at_once.append(len(works))
+            return self._queue.submit(works, priority=priority)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._queue, name)
+
+    jobs, stored = short_jobs(tmp_path, units(4), 1), Counting()
+    with farm(tmp_path, units(4)) as running:
+        running.engine._post = Late(running.depot, 4)  # type: ignore[assignment]
+        running.engine._tasks = Noting(running.engine._tasks)  # type: ignore[assignment]
+        running.engine.measure(jobs, stored, Silent())
+    assert sorted(stored.cells) == sorted(job.cell.key for job in jobs)
+    assert [count for count in stored_at_once if count] == [4]
+    assert queued_at_once == [4]
 
 
 class Busy:

@@ -6,7 +6,14 @@ import math
 
 import pytest
 
-from harness.stats.percentiles import early_stopping_estimate, median, minimum_samples, percentile, percentile_if_enough
+from harness.stats.percentiles import (
+    early_stopping_estimate,
+    median,
+    minimum_samples,
+    percentile,
+    percentile_if_enough,
+    percentiles,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +21,10 @@ from harness.stats.percentiles import early_stopping_estimate, median, minimum_s
 )
 def test_percentile_interpolates_between_order_statistics(percent: float, expected: float) -> None:
     assert percentile([50, 10, 40, 20, 30], percent) == pytest.approx(expected)
+
+
+def test_several_percentiles_are_those_of_each() -> None:
+    assert percentiles([50, 10, 40, 20, 30], (90, 12.5, 0)) == pytest.approx((46.0, 15.0, 10.0))
 
 
 def test_median_of_an_even_count_is_the_mean_of_the_middle_two() -> None:
@@ -49,6 +60,8 @@ def test_no_minimum_count_outside_0_to_100(percent: float) -> None:
 def test_no_samples_is_an_error() -> None:
     with pytest.raises(ValueError, match="no samples"):
         percentile([], 50)
+    with pytest.raises(ValueError, match="no samples"):
+        percentiles([], (5, 95))
     with pytest.raises(ValueError, match="no samples"):
         median([])
 
