@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,7 +92,7 @@ class Late:
 
     def events(self, since: Since) -> tuple[Event, ...]:
         while True:
-            events = self._depot.events(replace(since, wait_s=10.0))
+            events = self._depot.events(since)
             if sum(event.kind is EventKind.DONE for event in events) in (0, self._count):
                 return events
 
