@@ -108,9 +108,9 @@ def _where(body: dict[str, Any]) -> str:
     """The library in which a process crashed, which is often the runtime or a delegate."""
     threads, images = body.get("threads", ()), body.get("usedImages", ())
     frames = next((thread.get("frames", ()) for thread in threads if thread.get("triggered")), ())
-    names = [
-        images[frame["imageIndex"]].get("name") for frame in frames[:8] if frame.get("imageIndex", -1) < len(images)
-    ]
+    # A frame that belongs to no library has no index.
+    indices = [frame.get("imageIndex", -1) for frame in frames[:8]]
+    names = [images[index].get("name") for index in indices if 0 <= index < len(images)]
     own = [name for name in names if name and not name.startswith(("libsystem_", "libdyld", "libc++"))]
     return f" in {own[0]}" if own else ""
 

@@ -60,6 +60,14 @@ def test_a_crash_names_its_signal_and_the_library() -> None:
     assert death.message == "the runner app crashed with SIGSEGV in TensorFlowLiteCCoreML"
 
 
+@pytest.mark.parametrize("frame", [{}, {"imageIndex": -1}, {"imageIndex": 9}, {"symbol": "objc_msgSend"}])
+def test_a_frame_that_is_in_no_library_names_none(frame: dict[str, Any]) -> None:
+    threads = [{"triggered": True, "frames": [frame, {"imageIndex": 0}]}]
+    images = [{"name": "TensorFlowLiteC"}, {"name": "CoreFoundation"}]
+    death = classify_death(ending(crash(threads=threads, usedImages=images), signal=11))
+    assert death.message == "the runner app crashed with SIGSEGV in TensorFlowLiteC"
+
+
 def test_a_crash_of_an_earlier_process_is_not_this_one() -> None:
     death = classify_death(ending(crash(pid=PID - 1), code=3))
     assert death.message == "the runner app ended with exit code 3 and left no reply"
