@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from harness.records.energy_pairs import joules_of_pair, summarise_pairs
 from harness.records.measurement import EnergySummary
 from harness.stats.energy import CallEnergy, call_energy
-from harness.stats.medians import median
 from harness.stats.student import t_quantile
 from harness.wire import RunReply
 
@@ -48,7 +47,8 @@ def joules_of_launch(reply: RunReply) -> float | None:
 def energy_summary(replies: Sequence[RunReply]) -> EnergySummary | None:
     """Return the energy per inference over launches; None without a sensor, without a value if they were too short.
 
-    The interval is that over launches, or of the readings where only one launch is long enough.
+    The value is the mean over launches, because energies add up. The interval is that of this mean, or of the readings
+    where only one launch is long enough.
     """
     if any(reply.energy is not None for reply in replies):
         return summarise_pairs(replies)
@@ -59,9 +59,9 @@ def energy_summary(replies: Sequence[RunReply]) -> EnergySummary | None:
     energies = [energy for reply in replies if (energy := launch_energy(reply)) is not None]
     if not energies:
         return EnergySummary(definition=definition, reason=_too_short(windows[-1]))
-    low, high = _interval(energies)
+    joules, low, high = _over_launches(energies)
     return EnergySummary(
-        joules=median(energy.joules for energy in energies),
+        joules=joules,
         low_joules=low,
         high_joules=high,
         mean_watts=math.fsum(energy.mean_watts for energy in energies) / len(energies),
@@ -71,14 +71,15 @@ def energy_summary(replies: Sequence[RunReply]) -> EnergySummary | None:
     )
 
 
-def _interval(energies: Sequence[CallEnergy]) -> tuple[float, float]:
+def _over_launches(energies: Sequence[CallEnergy]) -> tuple[float, float, float]:
+    """Return the mean of the joules and the ends of its 95 % interval."""
     if len(energies) == 1:
-        return energies[0].low_joules, energies[0].high_joules
+        return energies[0].joules, energies[0].low_joules, energies[0].high_joules
     values = [energy.joules for energy in energies]
     mean = math.fsum(values) / len(values)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
     half = t_quantile(0.975, len(values) - 1) * spread / math.sqrt(len(values))
-    return max(0.0, mean - half), mean + half
+    return mean, max(0.0, mean - half), mean + half
 
 
 def _window(reply: RunReply) -> Window | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.stats
 
 from harness.records.energy import energy_summary, joules_of_launch
 from harness.records.measurement import CellStatus, EnergySummary
@@ -60,6 +62,16 @@ def test_the_interval_of_several_launches_is_over_launches() -> None:
     assert summary.joules == pytest.approx(0.05)
     assert (summary.launches, summary.readings) == (3, 60)
     assert summary.high_joules == pytest.approx(0.05 + 0.01 * 4.3027 / 3**0.5, rel=1e-4)
+
+
+def test_the_value_of_several_launches_is_the_mean_that_the_interval_is_of() -> None:
+    watts = [4.0] * 9 + [40.0]
+    summary = energy_summary([reply([w] * 20) for w in watts])
+    assert summary is not None
+    joules = [w / 100 for w in watts]
+    assert summary.joules == pytest.approx(np.mean(joules))
+    low, high = scipy.stats.t.interval(0.95, len(joules) - 1, np.mean(joules), scipy.stats.sem(joules))
+    assert (summary.low_joules, summary.high_joules) == pytest.approx((max(0.0, low), high))
 
 
 def test_a_short_launch_has_no_energy_but_a_reason() -> None:
