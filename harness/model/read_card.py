@@ -471,7 +471,7 @@ def _archived(path: Path) -> set[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return {name.partition("/")[2] for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, zipfile.BadZipFile, RuntimeError, ValueError):
         return set()
 
 

@@ -56,6 +56,13 @@ def changed_archive(at: int, in_directory: int, value: int) -> bytes:
     return bytes(data)
 
 
+def misnamed_archive() -> bytes:
+    """An archive of a cloud whose member has a name in UTF-8 that is none."""
+    data = bytearray(archive("phonebench-results.tar.gz", b"x"))
+    data[7], data[30] = 8, 0xFF
+    return bytes(data)
+
+
 def logged(rest: str) -> bytes:
     """A line of an Android log with a part of a reply."""
     return f"11-30 10:00:00.000  100  100 I phonebench: reply j1 {rest}".encode()
@@ -131,6 +138,7 @@ CASES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("genai", "arrays in arrays", lambda: b'{"model": ' + b"[" * 200_000),
     ("loop-file", "arrays in arrays", lambda: b'{"reply": ' + b"[" * 200_000),
     ("cloud-archive", "an encrypted member", lambda: changed_archive(6, 8, 1)),
+    ("cloud-archive", "a name that is no text", misnamed_archive),
     ("cloud-archive", "a packing that nobody knows", lambda: changed_archive(8, 10, 99)),
 ]
 # What phones report is taken as it comes, or left out: the run goes on.

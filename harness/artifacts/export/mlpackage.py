@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,10 @@ def describe_package(path: Path) -> str:
             root = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
             model = Model_pb2.Model.FromString(archive.read(f"{ROOT}/Data/{root}"))
             weights = sum(i.file_size for i in archive.infolist() if _WEIGHTS in i.filename)
-    except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError, DecodeError) as error:
+    except (
+        *(OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
+        *(AttributeError, LookupError, TypeError, ValueError, DecodeError),
+    ) as error:
         msg = f"{path.name} does not parse: {error}"
         raise ValueError(msg) from error
     functions = model.mlProgram.functions.values()
