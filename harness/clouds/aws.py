@@ -235,7 +235,7 @@ def taken_out(archive: Path, folder: Path) -> Path:
             with opened.open(name) as packed, target.open("wb") as file:
                 _copy(packed, file)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
-        # RuntimeError: it is encrypted, or packed in a way that Python does not know. ValueError: a name is no text.
+        # RuntimeError: the file is encrypted, or its compression is unknown. ValueError: a name is not valid UTF-8.
         msg = f"what AWS sent is damaged ({error}): fetch it again"
         raise CloudError(msg, passing=True) from error
     return target

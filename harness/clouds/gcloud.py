@@ -100,7 +100,8 @@ def _printed(command: list[str], text: str, seconds: float) -> Printed:
         try:
             out, err = process.communicate(text, timeout=seconds)
         except BaseException:
-            # gcloud is a script around programs that would go on without it. Ctrl-C does not reach its session either.
+            # gcloud is a script that starts other programs. They would keep running if only the script ended, and as
+            # they have a session of their own, Ctrl-C does not reach them.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise

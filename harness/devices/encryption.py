@@ -158,7 +158,7 @@ def _wrap_rsa(key: bytes, public: RSAPublicKey) -> bytes:
     try:
         return public.encrypt(key, padding)
     except ValueError as error:
-        # Numbers that make no key, such as an even modulus, are found out only now.
+        # Numbers that do not form a key, such as an even modulus, are detected only here.
         raise _unusable(str(error)) from error
 
 

@@ -19,7 +19,7 @@ MOST_BYTES = 32 << 20
 # Files of lines are recognised by the first ones.
 _HEAD_CHARACTERS = 1 << 16
 PACKED = "it is packed"
-# Of a binary file more than this share of the characters are no text.
+# A file in which a larger share of the characters is not text counts as binary.
 _STRAY = 0.01
 _PACKERS = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 
@@ -29,7 +29,7 @@ class Content:
     """The content of a file: its bytes, and as text, as one JSON value and as JSON lines where it is such a thing.
 
     ``name`` has no folder. ``document`` and ``lines`` are None and empty if the file is not JSON; ``problem`` then says
-    why, if the file looks as if it should be. ``cut_off``: the last of the lines was no JSON any more. NaN and infinite
+    why, if the file looks as if it should be. ``cut_off``: the last line is incomplete. NaN and infinite
     numbers are read as null.
     """
 
@@ -129,7 +129,7 @@ def _document(text: str) -> tuple[Any, str]:
 
 
 def _lines(text: str) -> tuple[tuple[dict[str, Any], ...], bool]:
-    """The objects of JSON lines, and whether a last one was cut off; any other damage means that it is none."""
+    """The objects of JSON lines, and whether the last line was cut off. Other damage means that there are none."""
     listed = [line for line in text.splitlines() if line.strip()]
     objects = []
     for number, line in enumerate(listed, 1):

@@ -91,7 +91,7 @@ def whole(value: object, unit: int) -> int | None:
 def times_ns(value: object, unit: int) -> tuple[int, ...]:
     """Return the times in the list ``value``, given in ``unit``, in ns.
 
-    Empty if one of them is no time, or so short that a whole number of ns would be another time.
+    Empty if one of them is not a time, or is too short to be stated in whole nanoseconds.
     """
     times = []
     for item in items(value):

@@ -221,7 +221,7 @@ class Depot:
     def events(self, since: Since) -> tuple[Event, ...]:
         """Return the events of a run after the first ``since.after``, waiting as `Since` says.
 
-        Raises `JournalTooShortError` if there never were so many.
+        Raises `JournalTooShortError` if the journal is shorter than that.
         """
         with self.changed:
             if self._count(since.run) < since.after:

@@ -46,7 +46,7 @@ WAIT_S = 1.0
 # How long more events are waited for once there is one. Each round costs as much as a cell; a device that has ended
 # one has the next in the queue.
 GATHER_S = 0.25
-# How many results are stored in one go. A program that is killed reads so many again, at most.
+# How many results are stored in one go. After a kill, at most this many are read again.
 MOST_TAKEN = 64
 # How often a run whose devices have nothing to do asks whether a file has been built.
 FEED_S = 0.2

@@ -2,7 +2,7 @@
 
 ``POST /call/NAME`` asks a question as JSON. ``/files/DIGEST``: HEAD says how much of a file has arrived, PUT sends the
 next piece, GET fetches from an offset on. A file is fetched with ``Range`` and sent with ``Content-Range``, so a
-transfer that was cut off goes on where it stopped. Its name is its digest, which the receiving side checks.
+transfer that was cut off resumes where it stopped. Its name is its digest, which the receiving side checks.
 
 Requests are answered without Tornado's handlers for web pages: those cost more than the answers.
 """
@@ -85,7 +85,7 @@ class _Reply:
 
 
 class _RefusedError(Exception):
-    """A request that is answered with an error of HTTP, and why."""
+    """A request that is answered with an HTTP error, and the reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         self.status, self.reason = status, reason
@@ -97,7 +97,7 @@ class _Door:
 
     def __init__(self, depot: Depot, hello: Callable[[], Hello]) -> None:
         self._calls, self._files = _Calls(depot, hello), _Files(depot)
-        # The loop keeps no task alive by itself.
+        # The event loop itself keeps only weak references to tasks.
         self._answering: set[asyncio.Task[None]] = set()
 
     def answer(self, request: HTTPServerRequest) -> None:
@@ -136,7 +136,7 @@ async def _answer_later(request: HTTPServerRequest, reply: _Reply | Awaitable[_R
         found = reply if isinstance(reply, _Reply) else await reply
     except Exception as error:
         found = _error(error)
-    # Nobody may wait for it any more, or a file may end early: the connection is closed then.
+    # The client may have disconnected, or the file may be shorter than announced: the connection is then closed.
     with contextlib.suppress(StreamClosedError, HTTPOutputError):
         try:
             await _begin(request, found)

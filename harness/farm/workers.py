@@ -7,6 +7,7 @@ worker does not wake up cells that wait for them.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import pickle
 import warnings
@@ -113,6 +114,7 @@ def without_pages(kind: type[Any]) -> type[Any]:
     return Quiet
 
 
+@functools.cache
 def _worker_class() -> type[Any]:
     """Return the class of workers that do not report more often than they should.
 

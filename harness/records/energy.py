@@ -6,14 +6,14 @@ give the board's power during the measured calls, idle power included, where a s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.records.energy_pairs import joules_of_pair, summarise_pairs
 from harness.records.measurement import EnergySummary
 from harness.stats.energy import CallEnergy, call_energy
-from harness.stats.student import t_quantile
+from harness.stats.means import half_width
+from harness.stats.normal import mean
 from harness.wire import RunReply
 
 # A sensor is read once a second; fewer seconds give too few readings, and the first follow a cold start.
@@ -64,7 +64,7 @@ def energy_summary(replies: Sequence[RunReply]) -> EnergySummary | None:
         joules=joules,
         low_joules=low,
         high_joules=high,
-        mean_watts=math.fsum(energy.mean_watts for energy in energies) / len(energies),
+        mean_watts=mean([energy.mean_watts for energy in energies]),
         readings=sum(energy.readings for energy in energies),
         launches=len(energies),
         definition=definition,
@@ -76,10 +76,8 @@ def _over_launches(energies: Sequence[CallEnergy]) -> tuple[float, float, float]
     if len(energies) == 1:
         return energies[0].joules, energies[0].low_joules, energies[0].high_joules
     values = [energy.joules for energy in energies]
-    mean = math.fsum(values) / len(values)
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    half = t_quantile(0.975, len(values) - 1) * spread / math.sqrt(len(values))
-    return mean, max(0.0, mean - half), mean + half
+    joules, half = mean(values), half_width(values)
+    return joules, max(0.0, joules - half), joules + half
 
 
 def _window(reply: RunReply) -> Window | None:

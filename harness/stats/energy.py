@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.stats.student import t_quantile
+from harness.stats.means import half_width
+from harness.stats.normal import mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +30,12 @@ def call_energy(watts: Sequence[float], call_ns: float) -> CallEnergy:
     if len(watts) < 2:
         msg = f"{len(watts)} readings of the power say nothing about its spread"
         raise ValueError(msg)
-    mean = math.fsum(watts) / len(watts)
-    variance = math.fsum((value - mean) ** 2 for value in watts) / (len(watts) - 1)
-    half = t_quantile(0.975, len(watts) - 1) * math.sqrt(variance / len(watts))
+    mean_watts, half = mean(watts), half_width(watts)
     seconds = call_ns / 1e9
     return CallEnergy(
-        joules=mean * seconds,
-        low_joules=max(0.0, mean - half) * seconds,
-        high_joules=(mean + half) * seconds,
-        mean_watts=mean,
+        joules=mean_watts * seconds,
+        low_joules=max(0.0, mean_watts - half) * seconds,
+        high_joules=(mean_watts + half) * seconds,
+        mean_watts=mean_watts,
         readings=len(watts),
     )

@@ -27,6 +27,11 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
         raise ValueError(msg)
     if len(values) < LEAST_FOR_MEAN:
         return None
-    half = t_quantile(LEVEL, len(values) - 1) * deviation(values) / math.sqrt(len(values))
+    half = half_width(values)
     centre = mean(values)
     return centre - half, centre + half
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Return half the width of the 95 % t interval of the mean of ``values``, of which there are at least two."""
+    return t_quantile(LEVEL, len(values) - 1) * deviation(values) / math.sqrt(len(values))

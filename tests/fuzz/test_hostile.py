@@ -50,14 +50,14 @@ def archive(name: str, content: bytes) -> bytes:
 
 
 def changed_archive(at: int, in_directory: int, value: int) -> bytes:
-    """An archive of a cloud with a byte of the member's header changed, there and in the directory at the end."""
+    """An archive from a cloud with one byte of a member's header changed, also in the central directory."""
     data = bytearray(archive("phonebench-results.tar.gz", b"x"))
     data[at] = data[data.index(b"PK\x01\x02") + in_directory] = value
     return bytes(data)
 
 
 def misnamed_archive() -> bytes:
-    """An archive of a cloud whose member has a name in UTF-8 that is none."""
+    """An archive from a cloud with a member whose name is marked as UTF-8 and is not valid UTF-8."""
     data = bytearray(archive("phonebench-results.tar.gz", b"x"))
     data[7], data[30] = 8, 0xFF
     return bytes(data)
@@ -138,8 +138,8 @@ CASES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("genai", "arrays in arrays", lambda: b'{"model": ' + b"[" * 200_000),
     ("loop-file", "arrays in arrays", lambda: b'{"reply": ' + b"[" * 200_000),
     ("cloud-archive", "an encrypted member", lambda: changed_archive(6, 8, 1)),
-    ("cloud-archive", "a name that is no text", misnamed_archive),
-    ("cloud-archive", "a packing that nobody knows", lambda: changed_archive(8, 10, 99)),
+    ("cloud-archive", "a name that is not UTF-8", misnamed_archive),
+    ("cloud-archive", "an unknown compression", lambda: changed_archive(8, 10, 99)),
 ]
 # What phones report is taken as it comes, or left out: the run goes on.
 REPORTED: list[tuple[str, str, bytes]] = [

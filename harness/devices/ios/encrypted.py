@@ -14,7 +14,7 @@ from harness.devices.ios.runner_app import InstalledApp
 from harness.errors import IosError, IosTrouble
 from harness.wire import ReplyStatus, RunReply, RunRequest
 
-# To start the app, and for an app that measures nothing to end.
+# How long the app may take to start, and how long to end when it measures nothing.
 _START_S, _SWEEP_S = 30.0, 15.0
 
 log = logging.getLogger(__name__)

@@ -80,7 +80,7 @@ class Tether:
         self._forgets.append(forget)
 
     def forget(self) -> None:
-        """Have everybody forget what they know of the iPhone's content."""
+        """Discard what is known of the iPhone's files and app."""
         for forget in self._forgets:
             forget()
 

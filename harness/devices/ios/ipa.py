@@ -66,7 +66,7 @@ _DAMAGED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A provisioning profile. ``udids`` is None if it is for every iPhone, as those of companies are.
+    """A provisioning profile. ``udids`` is None if it covers every iPhone, as an enterprise profile does.
 
     ``systems`` are Apple's names of the systems that it is for.
     """

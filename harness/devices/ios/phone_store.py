@@ -20,7 +20,7 @@ BUDGET_BYTES = 4 << 30
 RESERVE_BYTES = 256 << 20
 # Slower than any cable, so this only bounds the wait.
 _SLOWEST_BYTES_PER_S = 500_000
-# Nobody waits long for an iPhone that is being closed.
+# The longest wait for an answer while an iPhone is being closed.
 _CLOSING_S = 10.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -73,7 +73,7 @@ class PhoneStore:
         self._there.clear()
 
     def remove(self, *names: str) -> None:
-        """Remove files of the store. That is possible as long as the iPhone is being closed, too."""
+        """Remove files from the store. This also works while the iPhone is being closed."""
         self._there -= set(names)
         tether = self._tether
         if tether.closing.is_set():
