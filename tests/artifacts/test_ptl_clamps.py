@@ -1,4 +1,4 @@
-"""Clamps in static int8 ``.ptl``, with both engines that this computer has: QNNPACK's own clamp is wrong."""
+"""Clamps in static int8 ``.ptl``, with each engine that computes them here: QNNPACK's own clamp is wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from harness.artifacts.export.ptl import PtlExporter
+from harness.runners.host.runtimes.saturation import saturates
 from harness.wire.tensors import Array
 from tests.artifacts.shop import float_model, make_network, recipe
 
@@ -88,7 +89,7 @@ class Net(Layers):
 
 
 @pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
+def restored_engine() -> Iterator[None]:
     before = torch.backends.quantized.engine
     yield
     torch.backends.quantized.engine = before
@@ -113,13 +114,15 @@ def sqnr_db(network: nn.Module, path: Path, engine: str) -> float:
 
 
 BODIES = ABSORBED | IN_FLOAT | RIGHT
+# oneDNN's kernels saturate on x86 without VNNI: there they are no second opinion of weights that have eight bits.
+ENGINES = ["qnnpack"] if saturates() else ["qnnpack", "onednn"]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", BODIES)
-def test_a_clamp_is_right_with_every_engine(name: str, tmp_path: Path) -> None:
+def test_a_clamp_is_right_with_every_engine(name: str, engine: str, tmp_path: Path) -> None:
     network, path = exported(BODIES[name], tmp_path)
-    assert sqnr_db(network, path, "qnnpack") > 25
-    assert sqnr_db(network, path, "onednn") > 25
+    assert sqnr_db(network, path, engine) > 25
 
 
 def kernels(path: Path) -> list[str]:
