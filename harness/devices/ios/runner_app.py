@@ -17,13 +17,17 @@ INSTALL_S = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledApp:
-    """The runner app that is installed; ``digest`` is that of the sources that it was built from."""
+    """The runner app that is installed; ``digest`` is that of the sources that it was built from.
+
+    ``path`` is its folder on the iPhone: every installation makes a new one, also that of the same build.
+    """
 
     bundle_id: str
     executable: str
     version: str
     digest: str
     runtimes: tuple[str, ...]
+    path: str
 
 
 class RunnerApp:
@@ -111,4 +115,5 @@ def installed_app(values: dict[str, Any]) -> InstalledApp:
         version=str(values.get("CFBundleShortVersionString") or ""),
         digest=str(values.get("PhonebenchRunnerDigest") or ""),
         runtimes=tuple(map(str, values.get("PhonebenchRuntimes") or ())),
+        path=str(values.get("Path") or ""),
     )

@@ -176,19 +176,28 @@ def once_hung(phone: VirtualIPhone, act: Callable[[], object]) -> None:
     phone.apps.program = program
 
 
-def replace_app(phone: VirtualIPhone, ipas: IpaMaker) -> None:
-    """Install the app of another build, as Xcode on another computer does."""
-    file = ipas.make(IpaPlan(devices=None, digest="of another build"))
+# What another computer installs over the app; None removes it.
+ANOTHER_BUILD, THE_SAME_BUILD = IpaPlan(devices=None, digest="of another build"), IpaPlan(devices=None)
+
+
+def meddle(phone: VirtualIPhone, ipas: IpaMaker, plan: IpaPlan | None) -> None:
+    """Install that app, as Xcode on another computer does, or remove it; either ends the app that runs."""
+    if plan is None:
+        phone.apps.uninstall(BUNDLE)
+        return
+    file = ipas.make(plan)
     phone.apps.install(read_virtual_ipa(file), file)
 
 
 @pytest.mark.parametrize("ios", SYSTEMS)
-@pytest.mark.parametrize("removed", [True, False], ids=["removed", "replaced"])
+@pytest.mark.parametrize(
+    "plan", [None, ANOTHER_BUILD, THE_SAME_BUILD], ids=["removed", "replaced", "installed once more"]
+)
 def test_an_app_that_somebody_removes_or_replaces_is_installed_again_and_no_model_is_blamed(
-    open_phone: OpenPhone, parcel: Parcel, ipas: IpaMaker, ios: str, removed: bool
+    open_phone: OpenPhone, parcel: Parcel, ipas: IpaMaker, ios: str, plan: IpaPlan | None
 ) -> None:
     phone, device = open_phone(ios)
-    once_hung(phone, lambda: phone.apps.uninstall(BUNDLE) if removed else replace_app(phone, ipas))
+    once_hung(phone, lambda: meddle(phone, ipas, plan))
     execution = launch(device, parcel)
     assert execution.reply.status is ReplyStatus.OK, execution.reply.failure
     assert [one.signal_number for one in phone.apps.ended] == [9, None]

@@ -20,6 +20,7 @@ _VALUES = [
     "CFBundleVersion",
     _DIGEST,
     "PhonebenchRuntimes",
+    "Path",
 ]
 
 
