@@ -160,9 +160,12 @@ def full_labels(views: Iterable[CellView], *, threads: bool = True) -> dict[str,
     """
     listed = tuple(views)
     names = labels(listed) if threads else file_labels(listed)
-    if len(groups(listed)) < 2:
-        return names
-    return {v.cell.key: f"{v.cell.model} {names[v.cell.key]} on {v.cell.device}" for v in listed}
+    models, devices = {v.cell.model for v in listed}, {v.cell.device for v in listed}
+    for view in listed:
+        before = f"{view.cell.model} " if len(models) > 1 else ""
+        after = f" on {view.cell.device}" if len(devices) > 1 else ""
+        names[view.cell.key] = f"{before}{names[view.cell.key]}{after}"
+    return names
 
 
 def thread_words(threads: int | None) -> str:

@@ -5,13 +5,14 @@ The bars are horizontal, so that forty names can be read, and start at zero, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.records import units
 from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
-from harness.report.view import CellView, MemoryGrowth, file_labels, labels, memory_growth
+from harness.report.charts.rows import names_share, shown_name
+from harness.report.view import CellView, MemoryGrowth, full_labels, memory_growth
 from harness.spec.formats import FORMATS
 from harness.wire import Format
 
@@ -24,6 +25,8 @@ ROW_INCHES = 0.235
 LABEL_INCHES = 2.4
 # Room for the value's text beside its bar, as a share of the longest bar.
 ROOM = 0.17
+# The name of a panel above its bars.
+TITLE_INCHES = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,11 @@ class Bar:
     text: str
 
 
-def size_bars(views: tuple[CellView, ...]) -> Figure | None:
-    """Draw the sizes of the artifacts, with the ratio to fp32 at the end of each bar; None without any."""
+def size_bars(views: tuple[CellView, ...], names: Mapping[str, str] | None = None) -> Figure | None:
+    """Draw the sizes of the artifacts, with the ratio to fp32 at the end of each bar; None without any.
+
+    ``names`` by cell key, else those of the files.
+    """
     # Several cells run one file.
     drawn = tuple({v.cell.build: v for v in views if v.artifact}.values())
     unit = units.size_unit(v.artifact.bytes for v in drawn if v.artifact)
@@ -56,7 +62,7 @@ def size_bars(views: tuple[CellView, ...]) -> Figure | None:
         ratio = f"  {units.ratio(view.size_ratio)}" if view.size_ratio and view.size_ratio != 1 else ""
         return Bar(value=view.artifact.bytes, text=f"{unit.show(view.artifact.bytes)}{ratio}")
 
-    return _single(drawn, bar, unit, f"file, {unit.name}")
+    return _single(rows_of(drawn, names or full_labels(drawn, threads=False)), bar, unit, f"file, {unit.name}")
 
 
 _MOMENTS: tuple[tuple[str, Callable[[MemoryGrowth], int | None]], ...] = (
@@ -68,8 +74,11 @@ _MOMENTS: tuple[tuple[str, Callable[[MemoryGrowth], int | None]], ...] = (
 )
 
 
-def memory_bars(views: tuple[CellView, ...]) -> Figure | None:
-    """Draw memory over the baseline, one panel per moment on one scale; None without any reading."""
+def memory_bars(views: tuple[CellView, ...], names: Mapping[str, str] | None = None) -> Figure | None:
+    """Draw memory over the baseline, one panel per moment on one scale; None without any reading.
+
+    ``names`` by cell key, else those of `full_labels`.
+    """
     drawn = tuple(v for v in views if v.memory)
     if not drawn:
         return None
@@ -77,11 +86,14 @@ def memory_bars(views: tuple[CellView, ...]) -> Figure | None:
     moments = [(name, read) for name, read in _MOMENTS if any(read(g) is not None for g in growths.values())]
     values = [x for g in growths.values() for _, read in moments if (x := read(g)) is not None]
     unit = units.size_unit(values)
-    rows = rows_of(drawn)
-    figure = new_figure(WIDTH_INCHES, _height(rows))
-    panels = figure.subplots(1, len(moments), sharey=True)
-    left = LABEL_INCHES / WIDTH_INCHES
-    figure.subplots_adjust(left=left, right=0.995, bottom=_below(rows), top=1 - 0.3 / _height(rows), wspace=0.08)
+    rows = rows_of(drawn, names or full_labels(drawn))
+    height = _height(rows) + TITLE_INCHES
+    figure = new_figure(WIDTH_INCHES, height)
+    # One moment may be all that another program tells.
+    panels = figure.subplots(1, len(moments), sharey=True, squeeze=False)[0]
+    figure.subplots_adjust(
+        left=_left(rows), right=0.995, bottom=0.5 / height, top=1 - TITLE_INCHES / height, wspace=0.08
+    )
     for axes, (name, read) in zip(panels, moments, strict=True):
 
         def bar(view: CellView, read: Callable[[MemoryGrowth], int | None] = read) -> Bar | None:
@@ -96,9 +108,8 @@ def memory_bars(views: tuple[CellView, ...]) -> Figure | None:
     return figure
 
 
-def rows_of(views: tuple[CellView, ...], *, threads: bool = True) -> list[Row]:
+def rows_of(views: tuple[CellView, ...], names: Mapping[str, str]) -> list[Row]:
     """Return the rows of ``views`` from the top, in blocks by format in the order of `FORMATS`, each below its name."""
-    names = labels(views) if threads else file_labels(views)
     rows: list[Row] = []
     place = 0.0
     for format_ in FORMATS:
@@ -117,17 +128,14 @@ def rows_of(views: tuple[CellView, ...], *, threads: bool = True) -> list[Row]:
     return rows
 
 
-def _single(
-    views: tuple[CellView, ...], bar: Callable[[CellView], Bar | None], unit: units.Unit, label: str
-) -> Figure | None:
-    if not views:
+def _single(rows: list[Row], bar: Callable[[CellView], Bar | None], unit: units.Unit, label: str) -> Figure | None:
+    if not rows:
         return None
-    rows = rows_of(views, threads=False)
     figure = new_figure(WIDTH_INCHES, _height(rows))
     axes = figure.subplots()
-    figure.subplots_adjust(left=LABEL_INCHES / WIDTH_INCHES, right=0.995, bottom=_below(rows), top=0.995)
+    figure.subplots_adjust(left=_left(rows), right=0.995, bottom=_below(rows), top=0.995)
     _draw(axes, rows, bar, unit)
-    ends = [b.value for v in views if (b := bar(v))]
+    ends = [b.value for row in rows if row.view and (b := bar(row.view))]
     _limits(axes, ends, unit, room=ROOM)
     axes.set_xlabel(label, fontsize=FONT_SIZE, color=MUTED)
     return figure
@@ -138,7 +146,7 @@ def _draw(axes: Axes, rows: list[Row], bar: Callable[[CellView], Bar | None], un
         drawn = bar(row.view) if row.view else None
         if drawn is not None:
             _draw_bar(axes, row, drawn, unit)
-    axes.set_yticks([r.place for r in rows], [r.label for r in rows])
+    axes.set_yticks([r.place for r in rows], [shown_name(r.label) for r in rows])
     # The larger limit comes first: places count downwards.
     axes.set_ylim(rows[-1].place + 0.6, rows[0].place - 0.6)
     bare(axes, grid="x")
@@ -180,6 +188,11 @@ def _limits(axes: Axes, values: list[float] | list[int], unit: units.Unit, *, ro
 def _height(rows: list[Row]) -> float:
     # One row and a bit for the first and the last half row, and half an inch for the axis and its label.
     return (rows[-1].place + 1.2) * ROW_INCHES + 0.55
+
+
+def _left(rows: list[Row]) -> float:
+    """The share of the width that names take, which is the same in all charts unless a name is long."""
+    return max(LABEL_INCHES / WIDTH_INCHES, names_share([row.label for row in rows]))
 
 
 def _below(rows: list[Row]) -> float:

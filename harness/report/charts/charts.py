@@ -6,7 +6,7 @@ the results folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from harness.report.charts.bars import memory_bars, size_bars
 from harness.report.charts.distributions import Samples, distributions
 from harness.report.charts.dots import latency_dots
+from harness.report.charts.draft import Draft
 from harness.report.charts.figure import png_of, svg_of
 from harness.report.charts.heat import heat_map
+from harness.report.charts.imported import imported_drafts
 from harness.report.charts.path import search_path
 from harness.report.charts.places import device_dots
 from harness.report.charts.points import quality_points
@@ -26,7 +28,7 @@ from harness.report.charts.trace import run_trace
 from harness.report.charts.treemap import operator_map
 from harness.report.evidence import Evidence, no_evidence
 from harness.report.ranking import Ranking, median_ns, quality_metric, rankings
-from harness.report.view import CellView, labels
+from harness.report.view import CellView, cell_views, labels
 from harness.search.points import findings
 from harness.store.records import RunRecord
 
@@ -58,17 +60,6 @@ class Chart:
     png: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
-    """A chart that is drawn only if there is room for it."""
-
-    name: str
-    heading: str
-    caption: str
-    draw: Callable[[], Figure | None]
-    folded: bool = False
-
-
 def charts(
     run: RunRecord, samples: Samples, evidence: Evidence = no_evidence, *, most: int | None = None, png: bool = False
 ) -> tuple[Chart, ...]:
@@ -92,13 +83,19 @@ def charts(
             if figure is not None:
                 chart = _chart(draft, figure, f"{ranking.model} on {ranking.device}", png=png)
                 drawn.append(replace(chart, name=f"{draft.name}{suffix}"))
+    for about, draft in imported_drafts(cell_views(run), samples):
+        if most is not None and len(drawn) >= most:
+            break
+        figure = draft.draw()
+        if figure is not None:
+            drawn.append(_chart(draft, figure, about, png=png))
     return tuple(drawn)
 
 
 _ESSENTIAL = ("latency", "quality")
 
 
-def _chart(draft: _Draft, figure: Figure, about: str, *, png: bool) -> Chart:
+def _chart(draft: Draft, figure: Figure, about: str, *, png: bool) -> Chart:
     return Chart(
         name=draft.name,
         about=about,
@@ -113,15 +110,15 @@ def _chart(draft: _Draft, figure: Figure, about: str, *, png: bool) -> Chart:
 def _whole(run: RunRecord, ranked: Sequence[Ranking], *, png: bool) -> Iterator[Chart]:
     """The charts of all models and devices together."""
     drafts = [
-        _Draft(name="overview", heading="Models, devices and variants", caption=_HEAT, draw=lambda: heat_map(ranked))
+        Draft(name="overview", heading="Models, devices and variants", caption=_HEAT, draw=lambda: heat_map(ranked))
     ]
     if run.head.goal is not None:
         found = findings(run, run.head.goal)
         drafts.insert(
-            0, _Draft(name="path", heading="The path of the search", caption=_PATH, draw=lambda: search_path(found))
+            0, Draft(name="path", heading="The path of the search", caption=_PATH, draw=lambda: search_path(found))
         )
     drafts.append(
-        _Draft(name="sustained", heading="Minute by minute", caption=_SUSTAINED, draw=lambda: sustained_lines(ranked))
+        Draft(name="sustained", heading="Minute by minute", caption=_SUSTAINED, draw=lambda: sustained_lines(ranked))
     )
     models = list(dict.fromkeys(ranking.model for ranking in ranked))
     for number, model in enumerate(models, 1):
@@ -129,7 +126,7 @@ def _whole(run: RunRecord, ranked: Sequence[Ranking], *, png: bool) -> Iterator[
         name, of = ("devices", "") if len(models) == 1 else (f"devices-{number}", f" of {model}")
         heading = f"The same files{of} on each device"
         drafts.append(
-            _Draft(
+            Draft(
                 name=name,
                 heading=heading,
                 caption=_PLACES,
@@ -143,20 +140,20 @@ def _whole(run: RunRecord, ranked: Sequence[Ranking], *, png: bool) -> Iterator[
             yield _chart(draft, figure, "", png=png)
 
 
-def _drafts(ranking: Ranking, samples: Samples, evidence: Evidence) -> Iterator[_Draft]:
+def _drafts(ranking: Ranking, samples: Samples, evidence: Evidence) -> Iterator[Draft]:
     first, everything = first_and_rest(ranking)
     ok = everything or first
     hollow = frozenset(v.cell.key for v in ok if not ranking.is_ranked(v))
     caption = _latency_caption(first, hollow) + _first_words(first, ranking)
-    yield _Draft(name="latency", heading="Latency", caption=caption, draw=lambda: latency_dots(first, hollow=hollow))
-    yield _Draft(
+    yield Draft(name="latency", heading="Latency", caption=caption, draw=lambda: latency_dots(first, hollow=hollow))
+    yield Draft(
         name="latency-all",
         heading=f"Latency of {len(everything)} of {len(ranking.ok)} cells",
         caption=_latency_caption(everything, hollow),
         draw=lambda: latency_dots(everything, hollow=hollow),
         folded=True,
     )
-    yield _Draft(
+    yield Draft(
         name="quality",
         heading="Quality against latency, size and memory",
         caption=_points_caption(ranking),
@@ -164,41 +161,41 @@ def _drafts(ranking: Ranking, samples: Samples, evidence: Evidence) -> Iterator[
     )
     panels = first[:MOST_PANELS]
     more = "" if len(panels) == len(ranking.ok) else " The calls of every other cell are behind its row of the table."
-    yield _Draft(
+    yield Draft(
         name="distribution",
         heading="Distribution of the calls",
         caption=_DISTRIBUTION + more,
         draw=lambda: distributions(panels, samples),
     )
     yield from _of_one_cell(ranking, evidence)
-    yield _Draft(name="memory", heading="Memory", caption=_MEMORY, draw=lambda: memory_bars(first))
-    yield _Draft(
+    yield Draft(name="memory", heading="Memory", caption=_MEMORY, draw=lambda: memory_bars(first))
+    yield Draft(
         name="memory-parts", heading="Where memory goes", caption=_PARTS, draw=lambda: memory_parts(first), folded=True
     )
 
-    yield _Draft(name="delegate", heading="What ran the network", caption=_DELEGATE, draw=lambda: delegate_parts(first))
-    yield _Draft(name="size", heading="Size", caption=_SIZE, draw=lambda: size_bars(first))
+    yield Draft(name="delegate", heading="What ran the network", caption=_DELEGATE, draw=lambda: delegate_parts(first))
+    yield Draft(name="size", heading="Size", caption=_SIZE, draw=lambda: size_bars(first))
 
 
-def _of_one_cell(ranking: Ranking, evidence: Evidence) -> Iterator[_Draft]:
+def _of_one_cell(ranking: Ranking, evidence: Evidence) -> Iterator[Draft]:
     """The run trace and the operators of the cell that a reader looks at first."""
     shown = ranking.best or ranking.smallest or min(ranking.ok, key=median_ns, default=None)
     if shown is None or shown.measurement is None:
         return
     measurement, name = shown.measurement, labels(ranking.ok)[shown.cell.key]
-    yield _Draft(
+    yield Draft(
         name="trace",
         heading=f"{name} over time",
         caption=_TRACE,
         draw=lambda: run_trace(evidence(measurement)),
     )
-    yield _Draft(
+    yield Draft(
         name="operators",
         heading=f"Slowest operators of {name}",
         caption=_OPERATORS,
         draw=lambda: top_operators(measurement.operators),
     )
-    yield _Draft(
+    yield Draft(
         name="operator-map",
         heading=f"All operators of {name} by type",
         caption=_OPERATOR_MAP,

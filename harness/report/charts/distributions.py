@@ -7,7 +7,7 @@ curve is drawn through 200 quantiles: more cannot be seen, and the file stays sm
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -25,7 +25,8 @@ from harness.report.charts.figure import (
     log_axis,
     new_figure,
 )
-from harness.report.view import CellView, labels
+from harness.report.charts.rows import shown_name
+from harness.report.view import CellView, full_labels
 from harness.spec.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ Samples = Callable[[Measurement], Sequence[Sequence[int] | npt.NDArray[np.int64]
 COLUMNS = 4
 # Names longer than this, in characters, need wider panels: one column fewer.
 LONG_NAME = 20
+# What a panel of the wider ones has room for.
+LONGEST_NAME = 46
 PANEL_INCHES = 1.95
 # Quantiles that a curve is drawn through.
 POINTS = 200
@@ -47,13 +50,18 @@ LOG_FROM = 3.0
 BOX_DEPTH = 0.62
 
 
-def distributions(views: tuple[CellView, ...], samples: Samples) -> Figure | None:
-    """Draw the call times (ns, by launch) that ``samples`` returns for each measurement; None without any."""
+def distributions(
+    views: tuple[CellView, ...], samples: Samples, names: Mapping[str, str] | None = None
+) -> Figure | None:
+    """Draw the call times (ns, by launch) that ``samples`` returns for each measurement; None without any.
+
+    ``names`` by cell key, else those of `full_labels`.
+    """
     drawn = [(v, launches) for v in views if v.measurement and (launches := _launches(v.measurement, samples))]
     if not drawn:
         return None
-    names = labels(v for v, _ in drawn)
-    most = COLUMNS if max(len(name) for name in names.values()) <= LONG_NAME else COLUMNS - 1
+    names = names or full_labels(v for v, _ in drawn)
+    most = COLUMNS if max(len(names[v.cell.key]) for v, _ in drawn) <= LONG_NAME else COLUMNS - 1
     columns = min(most, len(drawn))
     lines = math.ceil(len(drawn) / columns)
     figure = new_figure(WIDTH_INCHES * columns / most, PANEL_INCHES * lines)
@@ -88,7 +96,7 @@ def _panel(axes: Axes, view: CellView, launches: list[Floats], name: str) -> Non
             _mark(axes, float(np.percentile(calls, percent)) / unit.size, percent)
     _boxes(axes, [c / unit.size for c in launches], colour)
     _axes(axes, *(float(x) / unit.size for x in np.percentile(calls, [0, 50, 99])))
-    axes.set_title(name, fontsize=FONT_SIZE, color=INK, loc="left", pad=3)
+    axes.set_title(shown_name(name, LONGEST_NAME), fontsize=FONT_SIZE, color=INK, loc="left", pad=3)
     axes.set_title(unit.name, fontsize=FONT_SIZE - 1, color=MUTED, loc="right", pad=3)
 
 

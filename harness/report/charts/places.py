@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.records import units
 from harness.report.charts.figure import FONT_SIZE, INK, MUTED, tip, value_beside
-from harness.report.charts.rows import name_rows, new_rows, scale_times
+from harness.report.charts.rows import name_rows, new_rows, scale_values
 from harness.report.ranking import Ranking, median_ns
 from harness.report.view import CellView
 
@@ -43,7 +43,7 @@ def device_dots(rankings: Sequence[Ranking]) -> Figure | None:
     axes = figure.subplots()
     for y, (name, row) in enumerate(drawn.items()):
         _row(axes, y, name, {device: row[device] for device in devices if device in row}, devices, unit)
-    scale = scale_times(axes, [median_ns(view) / unit.size for view in views])
+    scale = scale_values(axes, [median_ns(view) / unit.size for view in views])
     name_rows(axes, list(drawn))
     axes.set_xlabel(f"median latency of a call, {unit.name}{scale}", fontsize=FONT_SIZE, color=MUTED)
     _legend(axes, devices, below=below)

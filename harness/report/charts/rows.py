@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ROW_INCHES = 0.25
 # Room for the names at the left, per character, and for the values at the right.
 CHARACTER_INCHES, VALUE_INCHES = 0.081, 1.15
+# Names that are longer are cut: a model of another program may have any name.
+MOST_CHARACTERS = 60
 # The ratio of the slowest to the middle from which the others would be flattened.
 LOG_FROM = 5.0
 
@@ -28,30 +30,40 @@ def new_rows(names: Sequence[str]) -> tuple[Figure, float]:
     """Return a figure with room for rows of these names, their values and a legend, and how far below that goes."""
     height = len(names) * ROW_INCHES + 0.95
     figure = new_figure(WIDTH_INCHES, height)
-    left = min(0.4, (max(map(len, names)) * CHARACTER_INCHES + 0.15) / WIDTH_INCHES)
+    left = names_share(names)
     figure.subplots_adjust(
         left=left, right=1 - VALUE_INCHES / WIDTH_INCHES, bottom=0.75 / height, top=1 - 0.12 / height
     )
     return figure, 0.46 / (height - 0.87)
 
 
-def scale_times(axes: Axes, times: Sequence[float], ends: Sequence[float] = ()) -> str:
-    """Scale the axis to ``times`` and to the ``ends`` of lines around them, and return how, for the text below it.
+def names_share(names: Sequence[str]) -> float:
+    """Return the share of a chart's width that the ``names`` at its left take."""
+    return min(0.4, (max(len(shown_name(name)) for name in names) * CHARACTER_INCHES + 0.15) / WIDTH_INCHES)
 
-    It is logarithmic if a time would flatten the others.
+
+def shown_name(name: str, most: int = MOST_CHARACTERS) -> str:
+    """Return ``name`` without its middle if it is so long that the chart would shrink beside it."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 + 1 :]}"
+
+
+def scale_values(axes: Axes, values: Sequence[float], ends: Sequence[float] = ()) -> str:
+    """Scale the axis to ``values`` and to the ``ends`` of lines around them, and return how, for the text below it.
+
+    It is logarithmic if a value would flatten the others.
     """
-    if is_spread(times):
+    if is_spread(values):
         log_axis(axes)
-        axes.set_xlim(min([*times, *(end for end in ends if end > 0)]) / 1.15, max([*times, *ends]) * 1.15)
+        axes.set_xlim(min([*values, *(end for end in ends if end > 0)]) / 1.15, max([*values, *ends]) * 1.15)
         return ", logarithmic"
     # All calls may have taken no time at all on a coarse clock.
-    axes.set_xlim(0, 1.04 * max([*times, *ends]) or 1.0)
+    axes.set_xlim(0, 1.04 * max([*values, *ends]) or 1.0)
     return ""
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
     """Write the names at the left, from the top, and shade every other row."""
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [shown_name(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     bare(axes, grid="x")
     for row in range(0, len(names), 2):

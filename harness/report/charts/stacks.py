@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.records import units
 from harness.records.operators import OperatorProfile
 from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
-from harness.report.charts.rows import CHARACTER_INCHES, ROW_INCHES
-from harness.report.view import CellView, labels
+from harness.report.charts.rows import ROW_INCHES, names_share, shown_name
+from harness.report.view import CellView, full_labels
 from harness.wire import MemoryMoment, MemorySplit
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ def memory_parts(views: Sequence[CellView]) -> Figure | None:
     return stacks(rows, label=f"the whole process between calls, {unit.name}")
 
 
-def delegate_parts(views: Sequence[CellView]) -> Figure | None:
+def delegate_parts(views: Sequence[CellView], names: Mapping[str, str] | None = None) -> Figure | None:
     """Draw what ran the nodes of each cell: by time where operators were profiled, and by number; None without either.
 
-    A profile is of its own calls, so its times are shown as shares.
+    A profile is of its own calls, so its times are shown as shares. ``names`` by cell key, else those of `full_labels`.
     """
     rows: dict[str, list[Part]] = {}
     timed = False
-    for view, name in _named(views):
+    for view, name in _named(views, names):
         times = _by_delegate(view.measurement.operators if view.measurement else None)
         total = sum(times.values())
         if total:
@@ -74,7 +74,7 @@ def delegate_parts(views: Sequence[CellView]) -> Figure | None:
         if parts:
             rows[f"{name}, nodes" if total else name] = parts
     label = "share of the operators' time and of the nodes" if timed else "share of the nodes"
-    return stacks(rows, label=f"{label}, %; n = {len(rows)} bars") if rows else None
+    return stacks(rows, label=f"{label}, %; n = {len(rows)} bar{'s' if len(rows) > 1 else ''}") if rows else None
 
 
 def top_operators(profile: OperatorProfile | None, *, most: int = 12) -> Figure | None:
@@ -91,16 +91,18 @@ def top_operators(profile: OperatorProfile | None, *, most: int = 12) -> Figure 
         on = operator.ran_on or "not reported what ran it"
         words = f"{operator.kind} {operator.name}: {unit.full(time)}, {shares}"
         # Operators of one type may have one name.
-        rows[f"{rank}  {_shortened(f'{operator.kind} {operator.name}'.strip())}"] = [
+        rows[f"{rank}  {shown_name(f'{operator.kind} {operator.name}'.strip(), 46)}"] = [
             Part(name=on, length=time / unit.size, words=words)
         ]
     more = len(profile.by_time) - len(slowest)
-    label = f"time in a profiled call, {unit.name}; n = {calls} calls"
+    label = f"time in a profiled call, {unit.name}; n = {profile.calls} calls"
+    if profile.calls is None:
+        label = f"time as stated, {unit.name}; n unknown"
     return stacks(rows, label=f"{label}; {more} more operators" if more else label)
 
 
 def stacks(rows: dict[str, list[Part]], *, label: str) -> Figure | None:
-    """Draw each of ``rows`` as a bar of parts, from zero,; None without rows. ``label`` is that of the axis."""
+    """Draw each of ``rows`` as a bar of parts, from zero; None without rows. ``label`` is that of the axis."""
     if not rows:
         return None
     names = list(dict.fromkeys(part.name for parts in rows.values() for part in parts))
@@ -108,9 +110,11 @@ def stacks(rows: dict[str, list[Part]], *, label: str) -> Figure | None:
     height = len(rows) * ROW_INCHES + (0.95 if len(names) > 1 else 0.65)
     figure = new_figure(WIDTH_INCHES, height)
     axes = figure.subplots()
-    left = min(0.4, (max(map(len, rows)) * CHARACTER_INCHES + 0.15) / WIDTH_INCHES)
     figure.subplots_adjust(
-        left=left, right=0.995, bottom=(height - len(rows) * ROW_INCHES - 0.1) / height, top=1 - 0.1 / height
+        left=names_share(list(rows)),
+        right=0.995,
+        bottom=(height - len(rows) * ROW_INCHES - 0.1) / height,
+        top=1 - 0.1 / height,
     )
     for y, parts in enumerate(rows.values()):
         begin = 0.0
@@ -118,7 +122,7 @@ def stacks(rows: dict[str, list[Part]], *, label: str) -> Figure | None:
             (bar,) = axes.barh(y, part.length, 0.7, left=begin, color=colours[part.name], linewidth=0)
             tip(bar, f"{list(rows)[y]}: {part.words}")
             begin += part.length
-    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_yticks(range(len(rows)), [shown_name(name) for name in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, max(sum(part.length for part in parts) for parts in rows.values()) * 1.01 or 1.0)
     axes.set_xlabel(label, fontsize=FONT_SIZE, color=MUTED)
@@ -146,9 +150,9 @@ def _legend(axes: Axes, colours: dict[str, str], *, below: float) -> None:
     )
 
 
-def _named(views: Iterable[CellView]) -> list[tuple[CellView, str]]:
+def _named(views: Iterable[CellView], names: Mapping[str, str] | None = None) -> list[tuple[CellView, str]]:
     listed = tuple(views)
-    names = labels(listed)
+    names = names or full_labels(listed)
     return [(view, names[view.cell.key]) for view in listed]
 
 
@@ -173,7 +177,3 @@ def _by_nodes(view: CellView) -> list[Part]:
         words = f"{rest} of {total} nodes on the runtime's own kernels"
         listed.append(Part(name="the runtime's own kernels", length=100 * rest / total, words=words))
     return listed
-
-
-def _shortened(name: str, most: int = 46) -> str:
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 + 1 :]}"

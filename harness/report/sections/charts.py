@@ -60,7 +60,7 @@ def html(report: Report) -> Fragment | None:
     abouts = [f"{r.model} on {r.device}" for r in report.rankings if r.ok]
     values = {
         "groups": groups,
-        "several": len(abouts),
+        "several": max(len(abouts), sum(1 for about in groups if about)),
         "few": FEW_PAIRS,
         "undrawn": sum(about not in groups for about in abouts),
         "command": f"phonebench report {report.head.id} --to svg",

@@ -10,6 +10,7 @@ from harness.records import units
 from harness.records.operators import Operator, OperatorProfile
 from harness.report.sections.section import Block, Column, Fragment, Grid, Line, Report, Tone
 from harness.report.view import CellView, full_labels, plain
+from harness.spec.profiles import ProfileName
 from harness.stats.medians import median
 from harness.wire import NodesLeft
 
@@ -26,8 +27,11 @@ LONGEST_NAME = 48
 
 _PAGE = """\
 <h2>Operators</h2>
-<p class="muted">From a launch of its own after measuring: no other figure of this page comes from it. A profiler slows
-  calls down, most of all those of small operators. Shares are of the time of all operators.</p>
+<p class="muted">
+{% if imported %}As the imported files list them.
+{% else %}From a launch of its own after measuring: no other figure of this page comes from it.
+{% endif %}
+A profiler slows calls down, most of all those of small operators. Shares are of the time of all operators.</p>
 {% for cell in cells %}
 <details{{ " open" if cells | length <= few }}><summary>{{ cell.name }}</summary>
 <ul class="notes">{% for sentence in cell.sentences %}<li>{{ sentence }}</li>{% endfor %}</ul>
@@ -110,7 +114,8 @@ def html(report: Report) -> Fragment | None:
         }
         for view, profile in (shown if len(profiled) > MOST_TABLES else profiled)
     ]
-    values = {"cells": cells, "few": FEW, "folded": len(profiled) - len(cells)}
+    imported = all(view.cell.profile is ProfileName.IMPORTED for view, _ in profiled)
+    values = {"cells": cells, "few": FEW, "folded": len(profiled) - len(cells), "imported": imported}
     return Fragment(template=_PAGE, values=values) if cells else None
 
 
