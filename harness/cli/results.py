@@ -95,7 +95,7 @@ def report(
         written = write_as(output_form, record, output or record.directory)
         if not written:
             name = record.head.id
-            problem = f"run {name!r} has no charts, because phonebench measured none of its cells"
+            problem = f"run {name!r} has no charts, because none of its cells has figures"
             msg = f"{problem}; see: phonebench show {name}"
             raise UsageError(msg)
     if as_json:
@@ -131,7 +131,9 @@ def _paths_json(form: str, written: Sequence[Path]) -> dict[str, Any]:
 def _write_side_by_side(records: Sequence[RunRecord], folder: Path) -> Path:
     from harness.report.formats.compared import compared_page
     from harness.store.writer import write_beside
+    from harness.system.files import check_writable
 
+    check_writable(folder)
     name = "-".join(["compare", *(record.head.id for record in records)])
     # A file name has at most 255 bytes.
     return write_beside(folder, f"{name[:200]}.html", compared_page(records))

@@ -17,6 +17,7 @@ from harness.report.formats.model_explorer import node_data
 from harness.report.formats.pdf import print_page
 from harness.store.records import RunRecord
 from harness.store.writer import write_beside, write_data
+from harness.system.files import check_writable
 
 
 class Output(StrEnum):
@@ -44,6 +45,8 @@ def write_as(output: Output, run: RunRecord, folder: Path) -> tuple[Path, ...]:
 
     Raises `StoreError` if they cannot be written, `UsageError` if the form needs a program that is not installed.
     """
+    # Drawing takes up to a minute, and would be in vain.
+    check_writable(folder)
     return _WRITERS[output](run, folder)
 
 

@@ -6,9 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +55,59 @@ def read_small(path: Path, most_bytes: int) -> bytes:
     return data
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` under a private name and rename it, so that no reader ever sees half of it. Raises `OSError`."""
+def write_whole(path: Path, data: bytes, *, wait: bool = True) -> None:
+    """Write ``data`` under a private name and rename it, so that no reader ever sees half of it. Raises `OSError`.
+
+    Without ``wait`` for the disk, a power cut may leave an empty file.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             file.write(data)
-            file.flush()
-            # Before the rename: after a power cut the name must not refer to an empty file.
-            os.fsync(file.fileno())
+            if wait:
+                file.flush()
+                # Before the rename: after a power cut the name must not refer to an empty file.
+                os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def all_or_nothing(paths: Iterable[Path]) -> Iterator[None]:
+    """Remove those of ``paths`` that the block makes, and the folders above that it makes for them, if it fails.
+
+    What was there before stays. ``paths`` may be files and folders.
+    """
+    new = [path for path in paths if not path.exists()]
+    above = {folder for path in new for folder in path.parents if not folder.exists()}
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+        for folder in sorted(above, key=lambda folder: len(folder.parts), reverse=True):
+            # It may hold what another process has put there by now.
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def check_writable(folder: Path) -> None:
+    """Create ``folder`` and try whether a file can be made in it, before somebody works for what is written there.
+
+    Raises `StoreError`.
+    """
+    trial = folder / f".{os.getpid()}.trial"
+    with storage_errors(folder), all_or_nothing((trial,)):
+        folder.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
 
 
 def is_plain_name(name: str) -> bool:

@@ -12,7 +12,7 @@ from harness.exchange.outgoing import Files, Outgoing, outgoing_of
 from harness.records.measurement import Measurement
 from harness.report.evidence import stored_evidence
 from harness.store.records import RunRecord
-from harness.system.files import storage_errors, write_whole
+from harness.system.files import all_or_nothing, storage_errors, write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +84,9 @@ def _write(files: Files, target: Path) -> tuple[Path, ...]:
     if not alone and target.exists() and not target.is_dir():
         msg = f"{str(target)!r} is a file, and the export has {len(files)} files: name a folder with --output"
         raise StoreError(msg)
-    with storage_errors(target if not alone else target.parent):
+    with storage_errors(target if not alone else target.parent), all_or_nothing(paths):
         for path, data in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            if alone:
-                write_whole(path, data)
-            else:
-                # A folder can be written again; waiting for the disk after each of thousands of files takes minutes.
-                path.write_bytes(data)
+            # A folder can be written again; waiting for the disk after each of thousands of files takes minutes.
+            write_whole(path, data, wait=alone)
     return tuple(paths)

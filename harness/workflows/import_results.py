@@ -19,6 +19,7 @@ from harness.spec.spec import Spec
 from harness.store.records import RunHead, RunRecord
 from harness.store.writer import create_run, new_run_id
 from harness.system.clock import utc_now
+from harness.system.files import all_or_nothing
 
 # The imported file itself, beside the replies.
 SOURCE_SUFFIX = ".source"
@@ -48,7 +49,9 @@ def import_results(paths: Sequence[Path], results: Path, kind: str | None = None
         return kept.setdefault((data, suffix), hashlib.sha256(data).hexdigest())
 
     assembled = assemble(sources, keep)
-    with create_run(results, _head(assembled, sources)) as writer:
+    head = _head(assembled, sources)
+    # The files can be imported again, so half a run is of no use to anybody.
+    with all_or_nothing((results / head.id,)), create_run(results, head) as writer:
         for source in sources:
             writer.keep(source.content.data, SOURCE_SUFFIX)
         for data, suffix in kept:

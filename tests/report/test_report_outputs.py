@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +55,23 @@ def stored(results: Path) -> RunRecord:
 def test_a_form_is_written_where_it_was_asked_for(output: Output, name: str, stored: RunRecord, tmp_path: Path) -> None:
     assert write_as(output, stored, tmp_path)[0] == tmp_path / name
     assert (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_drawn(stored: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from harness.errors import StoreError\n"
+        "from harness.report.outputs import Output, write_as\n"
+        "from harness.store.reader import read_folder\n"
+        "run, folder = map(Path, sys.argv[1:])\n"
+        "try: write_as(Output.HTML, read_folder(run), folder)\n"
+        "except StoreError as error: print(error, 'matplotlib' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, str(stored.directory), str(tmp_path / "file" / "report")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("cannot write to")
+    assert done.stdout.split()[-1] == "False"
 
 
 def test_charts_are_pictures_of_some_size(stored: RunRecord, tmp_path: Path) -> None:
@@ -203,4 +222,4 @@ def test_charts_of_a_run_without_measured_cells_are_refused_with_the_reason(tmp_
         writer.add(failed(planned[0]))
     done = CliRunner().invoke(cli, ["report", "latest", "--to", "png", "--results", str(tmp_path)])
     assert isinstance(done.exception, UsageError)
-    assert "has no charts, because phonebench measured none of its cells" in str(done.exception)
+    assert "has no charts, because none of its cells has figures" in str(done.exception)
