@@ -258,6 +258,8 @@ def test_a_junit_reader_finds_every_cell_once() -> None:
     assert (len(cases), suite.errors, suite.skipped) == (16, 1, 1)
     assert [type(result) for case in cases for result in case.result] == [Error, Skipped]
     assert cases[14].result[0].message == "the runner was killed by signal 11"
+    # A service shows the name alone, so a number in it must say what it counts.
+    assert all(case.name.endswith(" 1 thread") for case in cases)
 
 
 def test_tensorboard_shows_scalars_a_histogram_the_recipe_and_hparams(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from harness.exchange.outgoing import Files, Outgoing, readings
 from harness.records.measurement import CellStatus, Measurement
-from harness.report.view import CellView, full_labels
+from harness.report.view import CellView, full_labels, thread_words
 from harness.system.text import xml_text
 
 
@@ -35,7 +35,10 @@ def suite(outgoing: Outgoing) -> Files:
 def _case(root: ElementTree.Element, view: CellView, name: str) -> None:
     cell = view.cell
     where = f"{cell.model}.{cell.device}"
-    attributes = {"classname": xml_text(where), "name": xml_text(f"{name} {cell.threads or ''}".strip())}
+    threads = thread_words(cell.threads) if cell.threads else ""
+    # Where cells differ in their threads, the name says them already.
+    full = name if threads in name else f"{name} {threads}"
+    attributes = {"classname": xml_text(where), "name": xml_text(full)}
     seconds = _seconds(view.measurement)
     case = ElementTree.SubElement(root, "testcase", attributes | ({} if seconds is None else {"time": f"{seconds:g}"}))
     facts = {"cell": cell.key, "status": view.status.value}
