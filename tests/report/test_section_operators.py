@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -102,6 +103,23 @@ def test_of_many_cells_each_has_a_line_and_equal_ones_share_it() -> None:
     assert told[0].endswith(": There is no profiler.")
     assert told[0].count(",") == 2
     assert "Conv 60 %, Gemm 30 %, TopK 10 %." in told[1]
+
+
+def test_many_cells_of_which_the_same_is_said_are_counted() -> None:
+    missing = OperatorProfile(source="x", reason="there is no profiler")
+    run = run_of(*(profiled(cell, missing) for cell in CELLS[:7]))
+    (line,) = text_of(run)
+    assert re.fullmatch(r"Operators of 7 cells, such as [^,]+: There is no profiler\.", line)
+    page = page_of(run)
+    assert len(re.findall(r"<summary>7 cells, such as [^,<]+</summary>", page)) == 1
+    assert "more cells are behind their rows" not in page
+
+
+def test_only_so_many_cells_have_a_line_of_their_own() -> None:
+    runs = [replace(PROFILE, reason=f"reason {number}") for number in range(len(CELLS))]
+    told = text_of(run_of(*(profiled(cell, profile) for cell, profile in zip(CELLS, runs, strict=True))))
+    assert len(told) == 9
+    assert told[-1] == f"Operators of {len(CELLS) - 8} more cells are in: phonebench show --json"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from harness.wire import NodesLeft
 FEW = 2
 # The page has a table for so many cells; those of every cell are behind its row of the main table.
 MOST_TABLES = 24
+# Names of cells of which the same is said, and lines for cells of which something else is said.
+MOST_NAMES, MOST_LINES = 3, 8
 # Operators in a table of the terminal and of the page, and types in a line.
 IN_TERMINAL, ON_PAGE, IN_LINE = 8, 15, 3
 # Operators below this are not much longer than a microsecond, which is the unit of most profilers.
@@ -94,8 +96,20 @@ def _short_lines(views: Sequence[tuple[CellView, OperatorProfile]], names: dict[
     for view, profile in views:
         text = " ".join(sentences(view, profile, short=True))
         cells.setdefault(text, []).append(names[view.cell.key])
-    for text, labels in cells.items():
-        yield Line(text=f"Operators of {', '.join(labels)}: {text}", tone=Tone.QUIET)
+    # What is true of most cells first.
+    common = sorted(cells.items(), key=lambda item: -len(item[1]))
+    for text, labels in common[:MOST_LINES]:
+        yield Line(text=f"Operators of {_counted(labels)}: {text}", tone=Tone.QUIET)
+    more = sum(len(labels) for _, labels in common[MOST_LINES:])
+    if more:
+        yield Line(text=f"Operators of {more} more cells are in: phonebench show --json", tone=Tone.QUIET)
+
+
+def _counted(labels: Sequence[str]) -> str:
+    """The names of a few cells; of many the first and how many more there are."""
+    if len(labels) <= MOST_NAMES:
+        return ", ".join(labels)
+    return f"{len(labels)} cells, such as {labels[0]}"
 
 
 def html(report: Report) -> Fragment | None:
@@ -103,19 +117,27 @@ def html(report: Report) -> Fragment | None:
     names, profiled = full_labels(report.views), _profiled(report.views)
     # The cells to ship first, then in the order of the run.
     chosen = {view.cell.key for r in report.rankings for view in (r.best, r.smallest) if view is not None}
-    shown = sorted(profiled, key=lambda pair: pair[0].cell.key not in chosen)[:MOST_TABLES]
+    alike: dict[str, list[tuple[CellView, OperatorProfile]]] = {}
+    for view, profile in profiled:
+        # Cells that nothing was timed of differ only in what is said of them.
+        alike.setdefault(view.cell.key if profile.by_time else " ".join(sentences(view, profile)), []).append(
+            (view, profile)
+        )
+    first = sorted(alike.values(), key=lambda pairs: pairs[0][0].cell.key not in chosen)[:MOST_TABLES]
+    shown = first if len(alike) > MOST_TABLES else list(alike.values())
     cells = [
         {
-            "name": names[view.cell.key],
-            "sentences": sentences(view, profile),
-            "rows": rows(profile, ON_PAGE),
-            "unit": _unit(profile).name,
-            "more": max(0, len(profile.by_time) - ON_PAGE),
+            "name": _counted([names[view.cell.key] for view, _ in pairs]),
+            "sentences": sentences(*pairs[0]),
+            "rows": rows(pairs[0][1], ON_PAGE),
+            "unit": _unit(pairs[0][1]).name,
+            "more": max(0, len(pairs[0][1].by_time) - ON_PAGE),
         }
-        for view, profile in (shown if len(profiled) > MOST_TABLES else profiled)
+        for pairs in shown
     ]
+    folded = len(profiled) - sum(map(len, shown))
     imported = all(view.cell.profile is ProfileName.IMPORTED for view, _ in profiled)
-    values = {"cells": cells, "few": FEW, "folded": len(profiled) - len(cells), "imported": imported}
+    values = {"cells": cells, "few": FEW, "folded": folded, "imported": imported}
     return Fragment(template=_PAGE, values=values) if cells else None
 
 
