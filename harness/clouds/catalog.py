@@ -53,7 +53,11 @@ class ChosenPhone:
 def list_models(project: str = "") -> tuple[CloudPhoneModel, ...]:
     """Return the models that can run the runner apps, phones first, by name. Raises `CloudError`."""
     words = ("firebase", "test", "android", "models", "list", "--format=json")
-    answer = json_of("the list of phones", ask("list its phones", *words, project=project))
+    return models_in(json_of("the list of phones", ask("list its phones", *words, project=project)))
+
+
+def models_in(answer: Any) -> tuple[CloudPhoneModel, ...]:
+    """Return the models in gcloud's list that can run the runner apps. Raises `CloudError` if there is none."""
     models = [_model(entry) for entry in answer if isinstance(entry, dict)] if isinstance(answer, list) else []
     usable = [model for model in models if model.id and model.versions and model.abis]
     if not usable:

@@ -67,7 +67,7 @@ class FirebaseTestLab:
 
     def poll(self, ticket: str) -> CloudProgress:
         """Return how far the matrices have got. Raises `CloudError`."""
-        return _together([_progress(matrix) for matrix in _matrices(ticket)])
+        return _together([progress_of(matrix) for matrix in _matrices(ticket)])
 
     def cancel(self, ticket: str) -> None:
         """Stop the matrices. Raises `CloudError`."""
@@ -88,7 +88,7 @@ class FirebaseTestLab:
             where = ((matrix.get("resultStorage") or {}).get("googleCloudStorage") or {}).get("gcsPath")
             if isinstance(where, str) and where.startswith("gs://"):
                 roots += _download(where.rstrip("/"), project, folder, first=len(roots))
-            reasons.append(_progress(matrix).words)
+            reasons.append(progress_of(matrix).words)
         if not roots:
             msg = f"the job left no results ({'; '.join(reasons)}): its log in the console of Firebase says more"
             raise CloudError(msg)
@@ -142,7 +142,7 @@ def _matrices(ticket: str) -> list[dict[str, Any]]:
     return [gcloud.matrix(access, name) for name in names]
 
 
-def _progress(matrix: dict[str, Any]) -> CloudProgress:
+def progress_of(matrix: dict[str, Any]) -> CloudProgress:
     """Read the state of a matrix; the words are those of the service, from the matrix and its executions.
 
     Raises `CloudError` for a matrix without a state, or in one that is not known, which may or may not be final.

@@ -158,7 +158,12 @@ def access(project: str = "") -> Access:
 
     Raises `CloudError` if nobody is logged in, or if its endpoint would get the token without TLS.
     """
-    answer = json_of("who is logged in", ask("log in", "config", "config-helper", "--format=json", project=project))
+    text = ask("log in", "config", "config-helper", "--format=json", project=project)
+    return access_in(json_of("who is logged in", text), project)
+
+
+def access_in(answer: Any, project: str) -> Access:
+    """Return what gcloud's ``config-helper`` says, for ``project`` if that is not empty. Raises `CloudError`."""
     try:
         properties = answer["configuration"]["properties"]
         token = answer["credential"]["access_token"]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import MissingPackageError, UsageError
-from harness.system.files import storage_errors
+from harness.system.files import read_small, storage_errors
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -35,6 +35,7 @@ EARLY = timedelta(days=1)
 MOST_NAME = 64
 # From this many days before its end on, a certificate is reported as one to renew.
 RENEW_DAYS = 30
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,20 +126,22 @@ def read_certificate(folder: Path) -> Certificate:
     from cryptography import x509
 
     try:
-        certificate = x509.load_pem_x509_certificate((folder / CERT_FILE).read_bytes())
-    except (OSError, ValueError) as error:
+        certificate = x509.load_pem_x509_certificate(read_small(folder / CERT_FILE, _MOST_BYTES))
+        # Most of a certificate is parsed only when it is asked for.
+        return Certificate(
+            name=_common_name(certificate),
+            folder=folder,
+            names=_names(certificate),
+            starts=certificate.not_valid_before_utc,
+            ends=certificate.not_valid_after_utc,
+        )
+    # A damaged one raises errors of many kinds, such as KeyError for an unknown type of string.
+    except Exception as error:
         msg = (
             f"there is no usable certificate in {str(folder)!r} ({error}): make one with 'phonebench farm certs NAME' "
             "and copy its folder here"
         )
         raise UsageError(msg) from error
-    return Certificate(
-        name=_common_name(certificate),
-        folder=folder,
-        names=_names(certificate),
-        starts=certificate.not_valid_before_utc,
-        ends=certificate.not_valid_after_utc,
-    )
 
 
 def list_certificates(root: Path) -> tuple[Certificate, ...]:
@@ -156,15 +159,17 @@ def _authority(root: Path) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        certificate = x509.load_pem_x509_certificate((root / CA_FILE).read_bytes())
-        key = load_pem_private_key((root / CA_KEY_FILE).read_bytes(), None)
+        certificate = x509.load_pem_x509_certificate(read_small(root / CA_FILE, _MOST_BYTES))
+        key = load_pem_private_key(read_small(root / CA_KEY_FILE, _MOST_BYTES), None)
     except (OSError, ValueError, TypeError) as error:
         msg = (
             f"the authority in {str(root)!r} cannot be used ({error}): run this where the farm's {CA_KEY_FILE} is, "
             "or make a new authority in an empty folder"
         )
         raise UsageError(msg) from error
-    assert isinstance(key, EllipticCurvePrivateKey)
+    if not isinstance(key, EllipticCurvePrivateKey):
+        msg = f"the key of the authority in {str(root)!r} is no EC key: make a new authority in an empty folder"
+        raise UsageError(msg)
     return certificate, key
 
 

@@ -200,7 +200,7 @@ class _Calls:
                 return _json(self._depot.builds.hosts())
             case "events":
                 return self._events(_decoded(body, Since))
-        call = _CALLS.get(name)
+        call = CALLS.get(name)
         if call is None:
             raise _RefusedError(404, "unknown question")
         return _json(call[1](self._depot, _decoded(body, call[0])))
@@ -238,7 +238,7 @@ def _json(value: Any) -> _Reply:
     return _Reply(headers={"Content-Type": "application/json"}, body=msgspec.json.encode(value))
 
 
-_CALLS: dict[str, tuple[type[Any], Callable[[Depot, Any], Any]]] = {
+CALLS: dict[str, tuple[type[Any], Callable[[Depot, Any], Any]]] = {
     "announce": (Announcement, lambda depot, asked: depot.announce(asked)),
     "claim": (Claim, lambda depot, asked: depot.claim(asked)),
     "deliver": (Outcome, lambda depot, asked: depot.deliver(asked, None)),

@@ -256,13 +256,22 @@ def _language_config() -> Target:
 
 def _phone_texts() -> Target:
     from harness.devices.android import texts
+    from harness.devices.android.adb.server import parse_phones
+    from harness.devices.android.clusters import parse_clocks
+    from harness.devices.android.facts import parse_facts
+    from harness.devices.android.phone_store import parse_kept
+    from harness.devices.android.state import parse_state
+    from harness.devices.cores import mask_of
+    from harness.spec.phone_settings import Cores
 
     def read(data: bytes) -> object:
         text = data.decode(errors="replace")
         parsers = (texts.parse_properties, texts.parse_battery, texts.parse_thermal, texts.parse_window)
         others = (texts.parse_power, texts.parse_free_bytes, texts.parse_numbers, texts.sections)
-        found = [parse(text) for parse in (*parsers, *others)]
-        return [*found, texts.parse_package(text, "org.phonebench"), texts.parse_memory_bytes(text, "MemTotal")]
+        whole = (parse_state, parse_phones, parse_kept, lambda text: parse_facts("1", text).info("android:1"))
+        found = [parse(text) for parse in (*parsers, *others, *whole)]
+        mask = mask_of(parse_clocks(text), Cores.BIG)
+        return [*found, mask, texts.parse_package(text, "org.phonebench"), texts.parse_memory_bytes(text, "MemTotal")]
 
     return Target(
         name="phone-texts",
@@ -270,7 +279,10 @@ def _phone_texts() -> Target:
         refuses=(),
         seeds=lambda: [
             b"[ro.product.model]: [Pixel]\n  level: 90\n  scale: 100\n  temperature: 300\n  Charge counter: 3000\n"
-            b"Thermal Status: 0\nTemperature{mValue=30.5, mType=0, mName=CPU, mStatus=0}\nMemTotal: 100 kB\n1\n2\n"
+            b"Thermal Status: 0\nTemperature{mValue=30.5, mType=0, mName=CPU, mStatus=0}\nMemTotal: 100 kB\n1\n2\n",
+            b"@@uptime\n5000.5 100.0\n@@load\n0.5 0.4 0.3 1/2 3\n@@cost\n5\n@@cores\n0-3,6\n@@page\n4096\n@@user\n0\n",
+            b"cpu0/cpufreq/cpuinfo_max_freq:1800000\ncpu7/cpufreq/cpuinfo_max_freq:2800000\nname 12 1700000000\n"
+            b"emulator-5554 device product:x model:Pixel_8\n@@properties\n[ro.build.version.sdk]: [34]\n",
         ],
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import base64
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -26,12 +27,19 @@ class Target:
     seeds: Callable[[], Iterable[bytes]]
 
 
-def on_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A reader of a path, as one of bytes. Each read replaces the file."""
+def as_certificate(data: bytes) -> bytes:
+    """The PEM text of a certificate."""
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(data) + b"-----END CERTIFICATE-----\n"
+
+
+def on_file(
+    suffix: str, read: Callable[[Path], object], *, wrap: Callable[[bytes], bytes] = bytes
+) -> Callable[[bytes], object]:
+    """A reader of a path, as one of bytes. Each read replaces the file, with ``wrap`` around the bytes."""
     path = new_folder() / f"input{suffix}"
 
     def on_bytes(data: bytes) -> object:
-        path.write_bytes(data)
+        path.write_bytes(wrap(data))
         return read(path)
 
     return on_bytes

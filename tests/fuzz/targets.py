@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import PhonebenchError
+from tests.fuzz.channel_targets import CHANNEL_TARGETS
 from tests.fuzz.device_targets import DEVICE_TARGETS
-from tests.fuzz.target import ROOT, Target, files, new_folder, on_file
+from tests.fuzz.file_targets import FILE_TARGETS
+from tests.fuzz.target import ROOT, Target, as_certificate, files, new_folder, on_file
 
 GOLDEN = ROOT / "tests" / "golden"
 IMPORTS = ROOT / "tests" / "exchange" / "files"
@@ -244,6 +247,34 @@ def _signature() -> Target:
     )
 
 
+def _attached_signature() -> Target:
+    from harness.signing.bundle import verify_attached
+    from harness.signing.keys import read_trusted_key
+    from harness.system.files import file_sha256
+
+    key = read_trusted_key(GOLDEN / "signing" / "P-256.pub")
+    digest = file_sha256(GOLDEN / "signing" / "model.bin")
+    return Target(
+        name="attached-signature",
+        read=lambda data: verify_attached(data, {"model.bin": digest}, key, remedy="sign it"),
+        refuses=(PhonebenchError,),
+        seeds=files("tests/golden/signing/*.sig"),
+    )
+
+
+def _certificate() -> Target:
+    from harness.signing.keys import create_key, read_trusted_key
+
+    made = create_key(new_folder() / "release", days=30)
+    return Target(
+        name="certificate",
+        # PEM hides the bytes in Base64, through which no fuzzer sees.
+        read=on_file(".crt", read_trusted_key, wrap=as_certificate),
+        refuses=(PhonebenchError,),
+        seeds=lambda: [base64.b64decode(b"".join(made.certificate.read_bytes().splitlines()[1:-1]))],
+    )
+
+
 def _key() -> Target:
     from harness.signing.keys import read_trusted_key
 
@@ -328,7 +359,11 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "run": _run,
     "signature": _signature,
     "key": _key,
+    "attached-signature": _attached_signature,
+    "certificate": _certificate,
     "tensors": _tensors,
     "npz": _npz,
     **DEVICE_TARGETS,
+    **CHANNEL_TARGETS,
+    **FILE_TARGETS,
 }

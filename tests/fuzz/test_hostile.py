@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import io
+import json
 import logging
 import pickle
 import struct
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from harness.model.language import LanguageFacts
+from tests.fuzz.channel_targets import BOARD_FACTS
 from tests.fuzz.targets import TARGETS, gguf
 
 _ZEROS = bytes(200 << 20)
@@ -61,6 +63,24 @@ def misnamed_archive() -> bytes:
     data = bytearray(archive("phonebench-results.tar.gz", b"x"))
     data[7], data[30] = 8, 0xFF
     return bytes(data)
+
+
+def headed_by_length(body: bytes) -> bytes:
+    """An answer of a phone's Chrome."""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def board_facts(**changed: object) -> bytes:
+    """The answer of a board that says what it is."""
+    return b"\0" + json.dumps({"facts": {**BOARD_FACTS, **changed}}).encode()
+
+
+def unknown_subject() -> bytes:
+    """A certificate whose common name is of a type of text that does not exist."""
+    seed = next(iter(TARGETS["farm-certificate"]().seeds()))
+    # The type of the last name, which is the subject's: UTF8String, then its length and "host".
+    at = seed.rindex(b"\x0c\x04host")
+    return seed[:at] + b"\x1f" + seed[at + 1 :]
 
 
 def logged(rest: str) -> bytes:
@@ -140,6 +160,25 @@ CASES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("cloud-archive", "an encrypted member", lambda: changed_archive(6, 8, 1)),
     ("cloud-archive", "a name that is not UTF-8", misnamed_archive),
     ("cloud-archive", "an unknown compression", lambda: changed_archive(8, 10, 99)),
+    ("adb-shell", "a packet of 4 GB", lambda: struct.pack("<BI", 1, 0xFFFF_FFFF)),
+    ("adb-shell", "an exit without a code", lambda: struct.pack("<BI", 3, 0)),
+    ("phone-chrome", "an answer of a petabyte", lambda: b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999\r\n\r\n"),
+    ("phone-chrome", "a head without end", lambda: b"x" * 200_000),
+    ("phone-chrome", "arrays in arrays", lambda: headed_by_length(b"[" * 200_000)),
+    ("browser-message", "arrays in arrays", lambda: b'{"id": ' + b"[" * 200_000),
+    ("browser-message", "a list", lambda: b"[]"),
+    ("board-answer", "arrays in arrays", lambda: b"\0" + b"[" * 200_000),
+    ("board-answer", "a list", lambda: b"\0[]"),
+    ("board-answer", "no facts", lambda: b"\0{}"),
+    ("board-answer", "a file of minus one byte", lambda: b'\3{"size": -1}'),
+    ("board-answer", "a core with the number 10 to the 12", lambda: board_facts(max_khz={"1000000000000": 9, "1": 8})),
+    ("board-answer", "no cores", lambda: board_facts(cores=0)),
+    ("board-answer", "a Python that is a path", lambda: board_facts(python="../../x.1")),
+    ("board-answer", "a refusal without words", lambda: b'\0{"error": "full"}'),
+    ("library", "a table of segments beyond the end of memory", lambda: b"\x7fELF\x02\x01" + b"\xff" * 60),
+    ("apk", "no archive", lambda: b"x"),
+    ("wheel", "no archive", lambda: b"x"),
+    ("farm-certificate", "a subject of an unknown type", unknown_subject),
 ]
 # What phones report is taken as it comes, or left out: the run goes on.
 REPORTED: list[tuple[str, str, bytes]] = [
@@ -156,6 +195,20 @@ REPORTED: list[tuple[str, str, bytes]] = [
     ("shell-tools", "a time with two points", b"Iteration 0 of 1: 1.2.3 ms\nModel executed successfully"),
     ("phone-texts", "an endless charge", b"  Charge counter: 1e999\n"),
     ("phone-texts", "a status of 5000 digits", b"Thermal Status: " + b"9" * 5000),
+    ("phone-texts", "cores of 5000 digits", b"cpu" + b"9" * 5000 + b"/cpufreq/cpuinfo_max_freq:" + b"9" * 5000),
+    (
+        "phone-texts",
+        "a core with the number 10 to the 12",
+        b"cpu999999999999/cpufreq/cpuinfo_max_freq:1\ncpu0/cpufreq/cpuinfo_max_freq:2\n",
+    ),
+    ("phone-texts", "a file whose name has a line break", b"one\ntwo 5 5\nthree four five\n"),
+    ("phone-texts", "a time that is no number", b"@@uptime\nsoon\n@@load\nhigh\n@@cost\n" + b"9" * 5000),
+    ("phone-texts", "an endless time", b"@@uptime\ninf\n@@load\nnan\n"),
+    (
+        "phone-texts",
+        "facts of 5000 digits",
+        b"@@cores\n0-" + b"9" * 5000 + b"\n@@page\n" + b"9" * 5000 + b"\n@@user\n" + b"9" * 5000,
+    ),
     ("android-death", "a process of 5000 digits", b"11-30 10:00:00.000 " + b"9" * 5000 + b" 1 I tag: text"),
 ]
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 from harness.artifacts.export.coreml import import_coremltools, quantised
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError
+from harness.readers.archive import read_members
 from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
+from harness.system.decoding import plain_json
 from harness.wire import DType
 
 # The folder in the zip.
@@ -146,15 +147,13 @@ def describe_package(path: Path) -> str:
     from google.protobuf.message import DecodeError
 
     try:
+        listed = f"{ROOT}/{_MANIFEST}"
+        manifest = plain_json(read_members(path, lambda name: name == listed)[listed].decode())
+        root = f"{ROOT}/Data/{manifest['itemInfoEntries'][manifest['rootModelIdentifier']]['path']}"
+        model = Model_pb2.Model.FromString(read_members(path, lambda name: name == root)[root])
         with zipfile.ZipFile(path) as archive:
-            manifest = json.loads(archive.read(f"{ROOT}/{_MANIFEST}"))
-            root = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
-            model = Model_pb2.Model.FromString(archive.read(f"{ROOT}/Data/{root}"))
             weights = sum(i.file_size for i in archive.infolist() if _WEIGHTS in i.filename)
-    except (
-        *(OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
-        *(AttributeError, LookupError, TypeError, ValueError, DecodeError),
-    ) as error:
+    except (OSError, AttributeError, LookupError, TypeError, ValueError, DecodeError) as error:
         msg = f"{path.name} does not parse: {error}"
         raise ValueError(msg) from error
     functions = model.mlProgram.functions.values()

@@ -208,7 +208,7 @@ def answer_of(question: Question, nll: Array) -> int:
 
 def _rows(card: ModelCard, facts: LanguageFacts, vocabulary: int, parameters: int) -> _Rows:
     tokenizer = _tokenizer(card) if facts.text is not None or facts.choices is not None else None
-    questions = _read_questions(Path(facts.choices)) if facts.choices is not None else []
+    questions = read_questions(Path(facts.choices)) if facts.choices is not None else []
     answers = [list(_answer_tokens(tokenizer, question)) for question in questions]
     longest = max((len(tokens) for rows in answers for tokens, _ in rows), default=0)
     # Files whose attention covers everything have no more context than a window that slides.
@@ -268,7 +268,7 @@ def _windows(facts: LanguageFacts, tokenizer: Any, width: int, most: int) -> Arr
     return np.array(pieces[:most], dtype=np.int32)
 
 
-def _read_questions(path: Path) -> list[dict[str, Any]]:
+def read_questions(path: Path) -> list[dict[str, Any]]:
     """The lines of a file of questions. Raises `UsageError` with the number of a line that is not one."""
     questions = []
     # Not `str.splitlines`, which also ends lines at characters that JSON allows within a string.

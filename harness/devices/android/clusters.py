@@ -26,5 +26,5 @@ def read_mask(cable: Cable, cores: Cores) -> str | None:
 
 def parse_clocks(text: str) -> dict[int, int]:
     """Return each core's maximum clock in kHz, by the number of the core."""
-    pairs = re.findall(r"^cpu(\d+)/cpufreq/cpuinfo_max_freq:(\d+)$", text, re.MULTILINE)
+    pairs = re.findall(r"^cpu([0-9]{1,4})/cpufreq/cpuinfo_max_freq:([0-9]{1,15})$", text, re.MULTILINE)
     return {int(core): int(khz) for core, khz in pairs}

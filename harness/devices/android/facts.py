@@ -12,6 +12,7 @@ from harness.devices.energy import COUNTER, NO_COUNTER
 from harness.errors import PhoneTrouble
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo
+from harness.system.text import whole_number
 from harness.wire import EnergySource, RunnerInfo
 
 # The runner apps are built for Android 8 and later.
@@ -100,7 +101,7 @@ def parse_facts(serial: str, text: str) -> PhoneFacts:
         model=first("ro.product.model"),
         soc=_soc(properties),
         release=first("ro.build.version.release"),
-        api=int(api) if api.isdecimal() else 0,
+        api=whole_number(api) or 0,
         abis=tuple(filter(None, first("ro.product.cpu.abilist", "ro.product.cpu.abi").split(","))),
         cores=_cores(texts.get("cores", "")),
         memory_bytes=parse_memory_bytes(texts.get("memory", ""), "MemTotal") or 0,
@@ -108,9 +109,9 @@ def parse_facts(serial: str, text: str) -> PhoneFacts:
         booted=first("sys.boot_completed") == "1",
         fingerprint=first("ro.build.fingerprint"),
         security_patch=first("ro.build.version.security_patch"),
-        page_bytes=int(page) if page.isdecimal() else None,
+        page_bytes=whole_number(page),
         boot_id=texts.get("boot", "").strip(),
-        user=int(user) if user.isdecimal() else 0,
+        user=whole_number(user) or 0,
         # A phone on the network has an address in place of its serial number.
         unit=first("ro.serialno", "ro.boot.serialno"),
         counts_energy=_counts_energy(texts.get("energy", "")),
@@ -169,7 +170,7 @@ def _soc(properties: dict[str, str]) -> str:
 def _cores(text: str) -> int:
     """Return the number of cores in a list such as ``0-3,6``; 0 if it cannot be parsed."""
     count = 0
-    for start, end in re.findall(r"(\d+)(?:-(\d+))?", text):
+    for start, end in re.findall(r"\b([0-9]{1,4})(?:-([0-9]{1,4}))?\b", text):
         count += int(end or start) - int(start) + 1
     return count
 

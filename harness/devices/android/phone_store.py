@@ -16,6 +16,7 @@ from harness.devices.android.adb.cable import Cable
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.texts import parse_free_bytes
 from harness.errors import DeviceError, PhoneError, PhoneTrouble
+from harness.system.text import whole_number
 from harness.wire import ArtifactRef
 
 FOLDER = "/data/local/tmp/phonebench"
@@ -88,8 +89,7 @@ class PhoneStore:
         """Return the files that are there, including partial ones."""
         # Android 8 has stat. In an empty folder the shell leaves the pattern as it is, and stat finds no such file.
         text = self._cable.run(f"cd {FOLDER} && stat -c '%n %s %Y' *").text
-        rows = (line.rsplit(" ", 2) for line in text.splitlines())
-        return tuple(StoredFile(name=row[0], bytes=int(row[1]), used_at=int(row[2])) for row in rows if len(row) == 3)
+        return parse_kept(text)
 
     def free_bytes(self) -> int | None:
         """Return the free space for the store in bytes, None if not reported."""
@@ -152,6 +152,17 @@ class PhoneStore:
             self._cable.run(f"rm -f {part}")
         except DeviceError as removal_error:
             log.info("a partial file stays on %s: %s", self._cable.serial, removal_error)
+
+
+def parse_kept(text: str) -> tuple[StoredFile, ...]:
+    """Return the files in lines of name, size and time; a line of a name with a line break in it is left out."""
+    files = []
+    for line in text.splitlines():
+        name, *numbers = line.rsplit(" ", 2)
+        size, used_at = map(whole_number, numbers) if len(numbers) == 2 else (None, None)
+        if size is not None and used_at is not None:
+            files.append(StoredFile(name=name, bytes=size, used_at=used_at))
+    return tuple(files)
 
 
 def _fits(size: int, free: int | None) -> bool:

@@ -24,6 +24,7 @@ from harness.devices.android.texts import (
 )
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import Readiness
+from harness.system.text import finite_number, whole_number
 from harness.wire import StateSample
 
 _CPUS = "/sys/devices/system/cpu"
@@ -98,21 +99,21 @@ def _sample(texts: dict[str, str], battery: Battery, thermal: Thermal) -> StateS
     if battery.temperature_c is not None:
         temperatures.setdefault("battery", battery.temperature_c)
     uptime, load = texts.get("uptime", "").split(), texts.get("load", "").split()
-    cost = texts.get("cost", "").strip()
+    cost = whole_number(texts.get("cost", ""))
     return StateSample(
-        at_ns=round(float(uptime[0]) * 1e9) if uptime else 0,
+        at_ns=round((finite_number(uptime[0]) or 0.0) * 1e9) if uptime else 0,
         thermal_status=thermal.status,
         temperatures_c=temperatures,
         cpu_khz=parse_numbers(texts.get("clocks", "")),
         governor=texts.get("governor", "").strip() or None,
-        load_1m=float(load[0]) if load else None,
+        load_1m=finite_number(load[0]) if load else None,
         available_bytes=parse_memory_bytes(texts.get("memory", ""), "MemAvailable"),
         battery_percent=battery.percent,
         charging=battery.powered,
         charge_uah=battery.charge_uah,
         battery_volts=battery.volts,
         battery_forced=battery.forced,
-        watch_cpu_ns=int(cost) * _TICK_NS if cost.isdecimal() else None,
+        watch_cpu_ns=None if cost is None else cost * _TICK_NS,
     )
 
 

@@ -6,9 +6,10 @@ They follow the output of AOSP 8 to 16: ``getprop``, ``dumpsys battery``, ``ther
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
+
+from harness.system.text import finite_number
 
 # android.os.Temperature and PowerManager.THERMAL_STATUS_*.
 THERMAL_STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
@@ -52,8 +53,8 @@ class Battery:
 def parse_battery(text: str) -> Battery:
     """Parse ``dumpsys battery``, which reports the temperature in tenths of a degree."""
     pairs = dict(re.findall(r"^\s*([A-Za-z ]+): (\S+)\s*$", text, re.MULTILINE))
-    level, scale, tenths = (_number(pairs.get(key)) for key in ("level", "scale", "temperature"))
-    charge, millivolts = _number(pairs.get("Charge counter")), _number(pairs.get("voltage"))
+    level, scale, tenths = (finite_number(pairs.get(key)) for key in ("level", "scale", "temperature"))
+    charge, millivolts = finite_number(pairs.get("Charge counter")), finite_number(pairs.get("voltage"))
     # One line per kind of charger: "AC powered: true", "USB powered: false" and so on.
     powered = [value == "true" for key, value in pairs.items() if key.endswith("powered")]
     return Battery(
@@ -88,7 +89,7 @@ def parse_thermal(text: str) -> Thermal:
     values: dict[str, float] = {}
     for body in re.findall(r"Temperature\{([^}]*)\}", block or text):
         fields = dict(re.findall(r"(\w+)=([^,}]+)", body))
-        value = _number(fields.get("mValue"))
+        value = finite_number(fields.get("mValue"))
         if value:
             values[fields.get("mName", "unnamed").strip()] = round(value, 3)
     return Thermal(
@@ -174,7 +175,7 @@ def parse_free_bytes(text: str) -> int | None:
     percentages = [index for index, word in enumerate(words) if word.endswith("%") and index >= 3]
     if not percentages:
         return None
-    available = _number(words[percentages[0] - 1])
+    available = finite_number(words[percentages[0] - 1])
     return round(available * 1024) if available is not None else None
 
 
@@ -187,12 +188,3 @@ def parse_memory_bytes(text: str, field: str) -> int | None:
 def parse_numbers(text: str) -> tuple[int, ...]:
     """Return the numbers in a text of one number per line."""
     return tuple(int(line) for line in text.split() if line.isdecimal() and len(line) < 20)
-
-
-def _number(text: str | None) -> float | None:
-    """The number in a text, None if it is none; some phones report NaN for a sensor that they lack."""
-    try:
-        number = float(text) if text is not None else None
-    except ValueError:
-        return None
-    return number if number is not None and math.isfinite(number) else None

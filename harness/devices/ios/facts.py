@@ -8,6 +8,7 @@ from typing import Any
 from harness.devices.ios.advice import ios_error, named
 from harness.errors import IosError, IosTrouble
 from harness.records.device import DeviceInfo
+from harness.system.text import whole_number
 
 # The runner app is built for this iOS and later (ios_runner/project.yml).
 MIN_IOS = (15, 1)
@@ -47,7 +48,7 @@ def version_of(facts: Facts) -> str:
 
 def numbers_of(version: str) -> tuple[int, int]:
     """Return the first two numbers of a version."""
-    parts = [int(part) if part.isdecimal() else 0 for part in version.split(".")]
+    parts = [whole_number(part) or 0 for part in version.split(".")]
     return (parts[0], parts[1] if len(parts) > 1 else 0)
 
 

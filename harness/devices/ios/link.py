@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.devices.ios.advice import ios_error, named
 from harness.errors import IosTrouble
+from harness.system.decoding import plain_json
 
 PROGRAM = Path(__file__).with_name("worker") / "start.py"
 CALL_S = 30.0
@@ -139,7 +140,7 @@ class Worker:
 
     def _deliver(self, line: str) -> None:
         try:
-            answer = json.loads(line)
+            answer = plain_json(line)
             waiting = self._waiting.get(answer["id"])
         except (ValueError, TypeError, KeyError):
             log.info("the worker said: %s", line.rstrip())

@@ -313,7 +313,7 @@ class SshBoard:
         self._call({"do": "drop", "job": job})
         if reply.is_file():
             kept = outputs if outputs.is_file() else None
-            execution = read_reply(reply.read_bytes(), request, kept, took_ns=end["took_ns"])
+            execution = read_reply(reply.read_bytes(), request, kept, took_ns=end.get("took_ns"))
         else:
             execution = self._without_reply(request, end, deadline_s)
         return replace(execution, watch=_watch(watch))
@@ -321,7 +321,7 @@ class SshBoard:
     def _without_reply(self, request: RunRequest, end: dict[str, Any], deadline_s: float) -> Execution:
         if end.get("problem"):
             return failed(request, FailureKind.CRASH, f"the runner did not start on the board: {end['problem']}")
-        kind, message = missing_reply(end["code"], deadline_s)
+        kind, message = missing_reply(end.get("code"), deadline_s)
         return failed(request, kind, message, detail=end.get("log", ""))
 
     def _digest(self, path: Path) -> str:

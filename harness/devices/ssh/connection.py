@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+from harness.devices.ssh.answers import MOST_BYTES, read_answer, too_long
 from harness.devices.ssh.destination import Destination
 from harness.devices.ssh.payload import agent_source
 from harness.devices.ssh.troubles import board_error, refusal_of
@@ -73,7 +74,7 @@ class Connection:
     def call(self, request: dict[str, Any], *, seconds: float = 60.0) -> dict[str, Any]:
         """Send a request and return its answer. Raises `BoardError`, also for one that the board refuses."""
         self._send(json.dumps(request).encode() + b"\n")
-        return self._answer(seconds)
+        return self._answer(request["do"], seconds)
 
     def put(self, request: dict[str, Any], path: Path) -> None:
         """Send the file at ``path``, once the board has said that it has room. Raises `BoardError`, `OSError`."""
@@ -85,7 +86,7 @@ class Connection:
                 while data := file.read(_CHUNK):
                     self._write(data)
         # The board writes the file to its disk and may unpack it: on a card that takes minutes.
-        self._answer(900.0)
+        self._answer("put", 900.0)
 
     def get(self, job: str, name: str, target: Path) -> bool:
         """Fetch a file of a job; return False if there is none. ``target`` appears only when it is whole."""
@@ -93,7 +94,7 @@ class Connection:
         if answer["size"] is None:
             return False
         half = target.with_name(f"{target.name}.part")
-        left = int(answer["size"])
+        left: int = answer["size"]
         with half.open("wb") as file:
             while left:
                 data = self._take(left, time.monotonic() + 60.0)
@@ -149,15 +150,15 @@ class Connection:
             self._rest += self._more(ends_at)
         self._rest = self._rest.partition(GREETING)[2]
 
-    def _answer(self, seconds: float) -> dict[str, Any]:
+    def _answer(self, question: str, seconds: float) -> dict[str, Any]:
         ends_at = time.monotonic() + seconds
-        while b"\n" not in self._rest:
-            self._rest += self._more(ends_at)
-        line, _, self._rest = self._rest.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise _refused(self.destination.name, answer["error"], answer["what"])
-        return answer
+        received = bytearray(self._rest)
+        while b"\n" not in received:
+            if len(received) > MOST_BYTES:
+                raise too_long(self.destination.name)
+            received += self._more(ends_at)
+        line, _, self._rest = bytes(received).partition(b"\n")
+        return read_answer(self.destination.name, line, question)
 
     def _take(self, most: int, ends_at: float) -> bytes:
         data = self._rest or self._more(ends_at)
@@ -221,17 +222,6 @@ class Connection:
         if code not in (0, 255) and text.strip():
             return board_error(BoardTrouble.REFUSED, board, "cannot run the agent", command=command, output=text)
         return refusal_of(board, text, command=command)
-
-
-def _refused(board: str, kind: str, what: str) -> BoardError:
-    """Return the error for a request that the agent refused."""
-    sentences: dict[str, tuple[BoardTrouble, str]] = {
-        "full": (BoardTrouble.FULL, f"has too little space: {what}"),
-        "busy": (BoardTrouble.BUSY, f"is being measured by {what}"),
-        "clocks": (BoardTrouble.CLOCKS, f"cannot fix its clocks: {what}"),
-    }
-    trouble, sentence = sentences.get(kind, (BoardTrouble.REFUSED, f"refused: {what}"))
-    return board_error(trouble, board, sentence)
 
 
 def _remote_command(size: int) -> str:

@@ -81,7 +81,7 @@ class Wheel:
 def target_of(facts: Mapping[str, Any]) -> Target:
     """Return the target of a board whose facts have been checked."""
     python = ".".join(str(facts["python"]).split(".")[:2])
-    minor = re.match(r"glibc 2\.(\d+)", str(facts["libc"]))
+    minor = re.match(r"glibc 2\.(\d{1,3})\b", str(facts["libc"]))
     return Target(machine=str(facts["machine"]), python=python, glibc=int(minor[1]) if minor else _OLDEST_GLIBC)
 
 
@@ -108,7 +108,7 @@ def fetch_wheels(format_: Format, target: Target, cache: Path, given: Path | Non
     half = Path(tempfile.mkdtemp(prefix="fetching-", dir=folder.parent))
     try:
         _download(requirements(format_), target, half, given, board=board)
-        wheels = [_wheel(path) for path in sorted(half.glob("*.whl"))]
+        wheels = [read_wheel(path, board=board) for path in sorted(half.glob("*.whl"))]
         rows = [asdict(wheel) | {"path": wheel.path.name} for wheel in wheels]
         write_whole(half / _INDEX, msgspec.json.encode(rows))
         shutil.rmtree(folder, ignore_errors=True)
@@ -182,7 +182,13 @@ def _quoted(part: str) -> str:
     return f"'{part}'" if re.search(r"[<>=~!]", part) and not part.startswith("--") else part
 
 
-def _wheel(path: Path) -> Wheel:
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(info.file_size for info in archive.infolist())
-    return Wheel(path=path, sha256=file_sha256(path), unpacked_bytes=unpacked)
+def read_wheel(path: Path, *, board: str) -> Wheel:
+    """Return the facts of a wheel. Raises `BoardError` if it is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+        return Wheel(path=path, sha256=file_sha256(path), unpacked_bytes=unpacked)
+    # RuntimeError: of an unknown version of zip. ValueError: a name that is not UTF-8.
+    except (OSError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
+        what = f"cannot be given {path.name!r}, which is no wheel or damaged ({error})"
+        raise board_error(BoardTrouble.WHEELS, board, what) from error

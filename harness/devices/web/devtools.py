@@ -5,15 +5,25 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
+
+from harness.system.decoding import plain_json
 
 CALL_S = 20.0
 _BLOCK = 65_536
+# No answer that is asked for has so many.
+_MOST_BYTES = 64 << 20
+
+log = logging.getLogger(__name__)
 
 Listener = Callable[[str, dict[str, Any]], None]
 
@@ -73,12 +83,16 @@ class DevTools:
             self._gone = True
 
     def _listen(self) -> None:
-        rest = b""
+        pieces: list[bytes] = []
+        received = 0
         with contextlib.suppress(OSError):
-            while block := os.read(self._read_fd, _BLOCK):
-                *messages, rest = (rest + block).split(b"\0")
-                for message in messages:
-                    self._receive(json.loads(message))
+            while received <= _MOST_BYTES and (block := os.read(self._read_fd, _BLOCK)):
+                first, *others = block.split(b"\0")
+                pieces.append(first)
+                received += len(first)
+                for start in others:
+                    self._receive(b"".join(pieces))
+                    pieces, received = [start], len(start)
         os.close(self._read_fd)
         with self._lock:
             self._gone = True
@@ -87,18 +101,57 @@ class DevTools:
             future.set_exception(DevToolsError("the browser went away"))
         self._listener(self.CLOSED, {})
 
-    def _receive(self, message: dict[str, Any]) -> None:
-        if "id" not in message:
-            self._listener(message.get("method", ""), message.get("params", {}))
+    def _receive(self, data: bytes) -> None:
+        try:
+            message = read_message(data)
+        except ValueError as error:
+            # Whoever waits for it hears of it when its time is over.
+            log.info("a message of the browser cannot be read: %s", error)
+            return
+        if message.id is None:
+            self._listener(message.method, message.params)
             return
         with self._lock:
-            future = self._waiting.pop(message["id"], None)
+            future = self._waiting.pop(message.id, None)
         if future is None:
             return
-        if "error" in message:
-            future.set_exception(DevToolsError(str(message["error"].get("message", message["error"]))))
+        if message.error is not None:
+            future.set_exception(DevToolsError(message.error))
         else:
-            future.set_result(message.get("result", {}))
+            future.set_result(message.result)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message of the browser: the answer to the call ``id``, or an event, which has a ``method`` instead."""
+
+    id: int | None
+    method: str
+    params: dict[str, Any]
+    result: dict[str, Any]
+    error: str | None
+
+
+def read_message(data: bytes) -> Message:
+    """Return what is in a message. Raises `ValueError` if it is no JSON object, or one of other types."""
+    plain = plain_json(data.decode("utf-8"))
+    answer = msgspec.convert(plain, _Answer)
+    error = answer.error
+    return Message(
+        id=answer.id,
+        method=answer.method,
+        params=answer.params,
+        result=answer.result,
+        error=None if error is None else str(error.get("message", error) if isinstance(error, dict) else error),
+    )
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    id: int | None = None
+    method: str = ""
+    params: dict[str, Any] = {}
+    result: dict[str, Any] = {}
+    error: Any = None
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

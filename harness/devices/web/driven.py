@@ -22,6 +22,7 @@ from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
 from harness.runners.host.state import sample_state
 from harness.system.scratch import make_scratch, remove_scratch
+from harness.system.text import whole_number
 from harness.wire import FailureKind, StateSample
 
 # The first version with everything that the page uses: relaxed SIMD came with it, WebGPU and the present headless mode
@@ -141,8 +142,7 @@ class DrivenBrowser:
 
     def _check_version(self, product: str) -> None:
         name, _, version = product.partition("/")
-        major = version.partition(".")[0]
-        if not major.isdecimal() or int(major) < OLDEST:
+        if (whole_number(version.partition(".")[0]) or 0) < OLDEST:
             self.close()
             msg = (
                 f"the browser {str(self._program)!r} is {name} {version or 'of an unknown version'}, which is too old: "

@@ -7,11 +7,11 @@ neither a fine clock nor threads.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from harness.devices.android.adb.cable import SHELL_S, Cable
 from harness.devices.android.adb.deadline import within
@@ -29,11 +29,14 @@ from harness.devices.web.server import PageServer
 from harness.errors import PhoneError, PhoneTrouble
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
+from harness.system.decoding import plain_json
 from harness.wire import FailureKind, StateSample
 
 CHROME = "com.android.chrome"
 ACTIVITY = f"{CHROME}/com.google.android.apps.chrome.Main"
 DEVTOOLS = "localabstract:chrome_devtools_remote"
+# An entry in the list of tabs has a kilobyte.
+_MOST_BYTES, _MOST_HEAD = 16 << 20, 64 << 10
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +97,8 @@ class PhoneBrowser:
         if self._port is None:
             return
         try:
-            tabs = devtools(self._cable, "/json/list")
-            for tab in tabs:
-                if str(tab.get("url", "")).startswith(f"http://localhost:{self._port}/"):
-                    devtools(self._cable, f"/json/close/{tab['id']}")
+            for tab in tabs_at(devtools(self._cable, "/json/list"), f"http://localhost:{self._port}/"):
+                devtools(self._cable, f"/json/close/{tab}")
         except (PhoneError, ValueError) as error:
             log.info("the page on %s stays open: %s", self._cable.serial, error)
 
@@ -166,6 +167,14 @@ class PhoneBrowser:
             raise phone_error(PhoneTrouble.REFUSED, what, serial=self._cable.serial, command=purpose, output=reason)
 
 
+def tabs_at(answer: Any, prefix: str) -> tuple[str, ...]:
+    """Return the ids of the tabs whose address begins with ``prefix``, from the answer to ``/json/list``."""
+    tabs = [tab for tab in answer if isinstance(tab, dict)] if isinstance(answer, list) else []
+    return tuple(
+        quote(str(tab["id"]), safe="") for tab in tabs if "id" in tab and str(tab.get("url", "")).startswith(prefix)
+    )
+
+
 def devtools(cable: Cable, path: str) -> Any:
     """Return the answer of Chrome's DevTools socket on a phone to ``path``, decoded if it is JSON.
 
@@ -174,14 +183,17 @@ def devtools(cable: Cable, path: str) -> Any:
     with open_service(cable.server, cable.serial, DEVTOOLS, within(SHELL_S), purpose=f"DevTools {path}") as link:
         link.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         length = _length(link)
+        if not 0 <= length <= _MOST_BYTES:
+            msg = f"Chrome announces an answer of {length} bytes to {path!r}"
+            raise ValueError(msg)
         body = link.receive(length).decode("utf-8", errors="replace")
-    return json.loads(body) if body.startswith(("[", "{")) else body
+    return plain_json(body) if body.startswith(("[", "{")) else body
 
 
 def _length(link: Link) -> int:
     """Read the head of an HTTP answer and return the length of its body. Raises `ValueError` without one."""
     head = b""
-    while not head.endswith(b"\r\n\r\n"):
+    while not head.endswith(b"\r\n\r\n") and len(head) < _MOST_HEAD:
         head += link.receive(1)
     for line in head.decode("latin-1").splitlines():
         name, _, value = line.partition(":")

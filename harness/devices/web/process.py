@@ -96,7 +96,7 @@ class Browser:
         devtools = self.devtools
         # Crashes of a page are told with their reason only to those who discover targets.
         devtools.call("Target.setDiscoverTargets", {"discover": True})
-        targets = devtools.call("Target.getTargets")["targetInfos"]
+        targets = _listed(devtools.call("Target.getTargets")["targetInfos"])
         page = next((target["targetId"] for target in targets if target["type"] == "page"), None)
         page = page or devtools.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = str(devtools.call("Target.attachToTarget", {"targetId": page, "flatten": True})["sessionId"])
@@ -112,8 +112,8 @@ class Browser:
     def renderers(self) -> tuple[int, ...]:
         """Return the processes that may run the page; empty if the browser does not report them."""
         try:
-            listed = self.devtools.call("SystemInfo.getProcessInfo")["processInfo"]
-            return tuple(int(process["id"]) for process in listed if process["type"] == "renderer")
+            listed = _listed(self.devtools.call("SystemInfo.getProcessInfo")["processInfo"])
+            return tuple(process["id"] for process in listed if process["type"] == "renderer" and _is_id(process["id"]))
         except (DevToolsError, KeyError):
             return ()
 
@@ -143,6 +143,14 @@ class Browser:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self.exit_code(wait_s=END_S)
+
+
+def _listed(answer: Any) -> list[dict[str, Any]]:
+    return [entry for entry in answer if isinstance(entry, dict)] if isinstance(answer, list) else []
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and 0 < value < 1 << 31
 
 
 def _pipe() -> tuple[int, int]:

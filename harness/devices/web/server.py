@@ -22,12 +22,15 @@ from urllib.parse import unquote
 
 from harness.errors import BuildError
 from harness.runners.web.libraries import LIBRARIES, checked
+from harness.system.text import whole_number
 from harness.wire import OUTPUTS_FILE
 
 PAGE = Path(__file__).parents[2] / "runners" / "web" / "page"
 INDEX = "index.html"
 _POLL_S = 20.0
 _BLOCK_BYTES = 1 << 20
+# A reply holds the times of every call. Outputs arrive in one piece for each input.
+_MOST_REPLY_BYTES, _MOST_OUTPUTS_BYTES = 64 << 20, 1 << 30
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -164,7 +167,7 @@ class PageServer:
     def job(self, number: str) -> WebJob | None:
         """Return the job with this number if it is the current one."""
         with self._changed:
-            return self._jobs.get(int(number)) if number.isdecimal() else None
+            return self._jobs.get(whole_number(number) or 0)
 
     def next_job(self, page: socket.socket, name: str) -> int | None:
         """Wait for a job that no page has taken, and return its number; None when there is none for a while.
@@ -269,13 +272,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         path = self.pages.path_of(self.path, self.headers.get("Host", "")) or ""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        size = whole_number(self.headers.get("Content-Length") or "0")
         _, _, rest = path.partition("/")
         number, _, name = rest.partition("/")
         job = self.pages.job(number)
-        if job is None:
-            self._refuse(410, "this launch is over")
-        elif name in ("reply", "error"):
+        most = _MOST_OUTPUTS_BYTES if name == "outputs" else _MOST_REPLY_BYTES
+        # Any page of any site can send something to this port, but only ours knows the path.
+        if job is None or size is None or size > most:
+            self._pass_over(size or 0)
+            self._refuse(*((410, "this launch is over") if job is None else (413, f"at most {most} bytes are taken")))
+            return
+        body = self.rfile.read(size)
+        if name in ("reply", "error"):
             kind = Happening.REPLY if name == "reply" else Happening.BROKEN
             self.pages.events.put(Event(kind=kind, data=body))
             self._answer(b"null", ".json")
@@ -285,6 +293,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(job.answers[name](body.decode(errors="replace")), ".json")
         else:
             self._refuse(404, f"unknown question {name!r}")
+
+    def _pass_over(self, size: int) -> None:
+        """Read a small body that nobody wants, so that its sender sees the answer; a large one ends the connection."""
+        self.close_connection = size > _BLOCK_BYTES
+        self.rfile.read(min(size, _BLOCK_BYTES))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
         """Say nothing."""
@@ -376,7 +389,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _range(header: str, size: int) -> tuple[int, int]:
     """Return the first byte and the one after the last of a ``Range`` header of one range; the whole file without."""
-    first, _, last = header.removeprefix("bytes=").partition("-")
-    if not first.isdecimal() or not last.isdecimal():
+    first, last = (whole_number(part) for part in header.removeprefix("bytes=").partition("-")[::2])
+    if first is None or last is None:
         return 0, size
-    return min(int(first), size), min(int(last) + 1, size)
+    return min(first, size), min(last + 1, size)

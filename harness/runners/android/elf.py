@@ -29,7 +29,7 @@ def load_alignment(data: bytes, *, name: str) -> int:
             (offset,) = struct.unpack_from("<I", data, 28)
             size, count = struct.unpack_from("<HH", data, 42)
         segments = [_alignment(data, offset + at * size, wide=wide) for at in range(count)]
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         msg = f"{name!r} is truncated: its table of segments is missing"
         raise BuildError(msg) from error
     loads = [alignment for kind, alignment in segments if kind == _LOAD]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,14 @@ def signer(path: Path, tools: Toolbox) -> str:
 
 def native_libraries(path: Path) -> tuple[NativeLibrary, ...]:
     """Return the native libraries of an APK. Raises `BuildError` for a library that a phone could not map."""
+    try:
+        return _natives(path)
+    except (OSError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError) as error:
+        msg = f"{path.name!r} is no APK, or it is damaged ({error}): build it again"
+        raise BuildError(msg) from error
+
+
+def _natives(path: Path) -> tuple[NativeLibrary, ...]:
     with zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if info.filename.startswith("lib/")]
         repeated = [name for name, count in Counter(archive.namelist()).items() if count > 1]

@@ -170,3 +170,17 @@ def test_a_damaged_library_file_is_refused_and_told(server: PageServer, tmp_path
     assert event.kind is Happening.FILES
     assert b"is not the pinned file" in event.data
     assert ask(server, "libraries/litert-web-2.5.3/other.js")[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/jobs/1/reply", "jobs/1/reply", "jobs/1/outputs"])
+def test_a_body_of_a_terabyte_is_refused_before_it_is_read(server: PageServer, job: WebJob, path: str) -> None:
+    """Any page of any site can send something to a port of this computer."""
+    server.offer(job)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    base = server.link.partition(f":{server.port}")[2]
+    connection.putrequest("POST", path if path.startswith("/") else base + path)
+    connection.putheader("Content-Length", str(1 << 40))
+    connection.endheaders()
+    connection.send(bytes(1 << 20))
+    assert connection.getresponse().status == (410 if path.startswith("/") else 413)
+    connection.close()

@@ -16,7 +16,7 @@ from harness.devices.android.adb import sync
 from harness.devices.android.adb.deadline import Deadline, within
 from harness.devices.android.adb.link import Link, Server, open_service
 from harness.devices.android.advice import named, phone_error
-from harness.errors import PhoneTrouble
+from harness.errors import PhoneError, PhoneTrouble
 
 SHELL_S = 20.0
 # A phone that accepts no bytes for this long in the middle of a file has hung.
@@ -24,6 +24,8 @@ IDLE_S = 20.0
 # A slow phone on USB 2 still takes some megabytes per second. This bounds a transfer; it does not estimate one.
 _MIN_BYTES_PER_S = 2_000_000
 _STDIN_PACKET = 16_384
+# adb's own packets have at most 1 MiB, and the largest output that phonebench reads is that of a large model.
+_MOST_PACKET, _MOST_OUTPUT = 64 << 20, 512 << 20
 
 
 class _Packet(IntEnum):
@@ -83,6 +85,8 @@ class Cable:
                     )
                 if kind in out:
                     out[kind] += data
+                    if len(out[kind]) > _MOST_OUTPUT:
+                        raise _fault(link, f"printed more than {_MOST_OUTPUT >> 20} MiB for")
 
     def check(self, command: str, *, stdin: bytes = b"", seconds: float = SHELL_S) -> str:
         """Run a command and return its output. Raises `PhoneError` unless the exit code is 0."""
@@ -164,8 +168,15 @@ def _feed(link: Link, stdin: bytes) -> None:
 def _next_packet(link: Link) -> tuple[_Packet | None, bytes]:
     # One byte for the kind, then the length in four bytes, little-endian.
     kind, length = struct.unpack("<BI", link.receive(5))
+    if length > _MOST_PACKET or (kind == _Packet.EXIT and not length):
+        raise _fault(link, f"sent a packet of {length} bytes (protocol fault) for")
     data = link.receive(length)
     return (_Packet(kind) if kind in set(_Packet) else None), data
+
+
+def _fault(link: Link, what: str) -> PhoneError:
+    what = f"{named(link.serial)} {what} {link.purpose!r}"
+    return phone_error(PhoneTrouble.REFUSED, what, serial=link.serial, command=link.purpose)
 
 
 def _transfer_s(size: int) -> float:

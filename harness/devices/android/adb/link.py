@@ -20,6 +20,8 @@ from harness.devices.android.adb.deadline import Deadline
 from harness.devices.android.advice import named, phone_error
 from harness.errors import PhoneError, PhoneTrouble
 
+_PIECE_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
@@ -95,15 +97,14 @@ class Link:
 
     def receive(self, count: int) -> bytes:
         """Receive exactly ``count`` bytes."""
-        data = bytearray(count)
-        self.receive_into(memoryview(data))
-        return bytes(data)
-
-    def receive_into(self, view: memoryview) -> None:
-        """Fill ``view``."""
-        filled = 0
-        while filled < len(view):
-            filled += self.receive_some(view[filled:])
+        pieces = []
+        # Piece by piece: the other side may announce gigabytes and send nothing.
+        while count > 0:
+            piece = memoryview(bytearray(min(count, _PIECE_BYTES)))
+            filled = self.receive_some(piece)
+            pieces.append(piece[:filled])
+            count -= filled
+        return b"".join(pieces)
 
     def receive_some(self, view: memoryview) -> int:
         """Receive at least one byte into ``view``, waiting if necessary, and return the number of bytes."""

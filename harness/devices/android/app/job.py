@@ -18,6 +18,7 @@ from harness.devices.android.advice import named, phone_error
 from harness.devices.android.app.loglines import TAG, launch_mark
 from harness.devices.android.phone_store import FOLDER
 from harness.errors import PhoneError, PhoneTrouble
+from harness.system.text import whole_number
 from harness.wire import REQUEST_FILE
 
 ACTIVITY = "org.phonebench.runner.RunnerActivity"
@@ -119,7 +120,7 @@ def start_app(cable: Cable, job: AppJob, extras: str) -> Start:
     if not pid.strip() and re.search(_REFUSED_START, output):
         what = f"{named(cable.serial)} did not start {job.app_id!r}"
         raise phone_error(PhoneTrouble.APP, what, serial=cable.serial, command="am start", output=output.strip()[-300:])
-    return Start(pid=int(pid) if pid.strip().isdecimal() else None, since=since.strip(), output=output.strip())
+    return Start(pid=whole_number(pid), since=since.strip(), output=output.strip())
 
 
 _REFUSED_START = "Error|Exception|does not exist"

@@ -14,6 +14,7 @@ from harness.devices.android.adb.cable import Cable, refusal_of
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.app.job import beating
 from harness.devices.android.phone_store import FOLDER
+from harness.system.text import whole_number
 
 JOBS = f"{FOLDER}/jobs"
 _START_S = 30.0
@@ -65,12 +66,12 @@ setsid sh {folder}/run.sh < /dev/null > /dev/null 2>&1 &
 for beat in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -s {folder}/pid ] && break; sleep 0.1; done
 cat {folder}/pid 2> /dev/null; true"""
     result = cable.run(command, stdin=_script(job).encode(), seconds=_START_S)
-    pid = result.text.strip()
-    if not pid.isdecimal():
+    pid = whole_number(result.text)
+    if pid is None:
         what = f"{named(cable.serial)} did not start {job.words[0]!r}"
-        output = f"{pid} {result.complaint}"
+        output = f"{result.text.strip()} {result.complaint}"
         raise phone_error(refusal_of(output), what, serial=cable.serial, command="setsid", output=output)
-    return int(pid)
+    return pid
 
 
 def heartbeat(job: ShellJob, pid: int) -> str:
@@ -91,7 +92,7 @@ def read_job(cable: Cable, job: ShellJob) -> ToolOutput:
     said, _, log = rest.partition("\n@@log\n")
     # The log holds the lines of every process with this tag, and starts slightly before this one.
     lines = [text for pid, text in _LOG_LINE.findall(log) if pid in tool.split()]
-    exit_code = int(code) if code.strip().isdecimal() else None
+    exit_code = whole_number(code)
     return ToolOutput(exit_code=exit_code, text="\n".join(filter(None, (said.strip(), *lines))))
 
 
