@@ -22,7 +22,7 @@ A message says what failed, names the value, and ends with what to do next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 
@@ -245,9 +245,16 @@ class StoreError(PhonebenchError):
 
 
 class IncompleteError(PhonebenchError):
-    """Some cells have no measurement, and neither the model nor the runner is to blame."""
+    """Some cells have no measurement, and neither the model nor the runner is to blame.
+
+    ``lost`` says why devices went away, by their keys.
+    """
 
     exit_code = 20
+
+    def __init__(self, message: str, *, lost: Mapping[str, str] | None = None) -> None:
+        self.lost = dict(lost or {})
+        super().__init__(message)
 
 
 class InterruptedRunError(PhonebenchError):

@@ -202,7 +202,7 @@ class FarmEngine:
         for one in errands:
             packed = one.pack(self._run.run, self._run.settings, table.digests.of)
             added[one.key] = _Waiting(errand=one, packed=packed)
-            table.losses.setdefault(one.device, Losses())
+            table.losses.setdefault(one.device, Losses(device=one.device))
         table.waiting.update(added)
         self._take_history(table)
         self._queue_all({key: one for key, one in added.items() if key in table.waiting}, table)

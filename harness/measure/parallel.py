@@ -38,15 +38,21 @@ class Sink(Keeper, Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Losses:
-    """The cells that did not run on one device.
+    """The cells that did not run on one ``device``, given by its key.
 
     ``cells`` counts them. ``reasons`` are the distinct reasons that concern one cell each, in order of appearance;
     ``in_a_row`` are the losses of the device itself since the last cell that ran.
     """
 
+    device: str
     cells: int = 0
     reasons: dict[str, None] = field(default_factory=dict)
     in_a_row: list[str] = field(default_factory=list)
+
+    @property
+    def gone(self) -> str:
+        """Why the device itself could not go on; empty if it can."""
+        return self.in_a_row[-1] if self.in_a_row else ""
 
     def add(self, error: DeviceError) -> None:
         """Count a cell that was lost to ``error``."""
@@ -72,7 +78,7 @@ def measure_jobs(jobs: Sequence[Job], setup: Setup) -> tuple[Losses, ...]:
     A device that goes away costs the cell in flight. It is given up after `LOSSES_IN_A_ROW`, since it may come back in
     time for the next cell. Raises `StoreError` when a result cannot be stored.
     """
-    losses = {key: Losses() for key in setup.gates}
+    losses = {key: Losses(device=key) for key in setup.gates}
     setup.progress.start("measure", len(jobs))
     try:
         alone, lanes = _lanes(jobs)

@@ -112,6 +112,13 @@ def _all_of(missing: Missing) -> str:
     return f"not installed: {packages}; to install: {missing.command}. What needs them is left out."
 
 
+def only_on(devices: tuple[str, ...], spec: Spec) -> Spec:
+    """Return ``spec`` for some of its devices, without the runners that were given for the others."""
+    offered = {name for device in devices for name in kind_of_key(device).settings}
+    wheels, ipa = (spec.wheels if "wheels" in offered else None), (spec.ipa if "ipa" in offered else None)
+    return replace(spec, device=devices, wheels=wheels, ipa=ipa)
+
+
 def _check_settings(devices: tuple[str, ...], settings: PhoneSettings) -> None:
     """Raise `UsageError` when a setting was changed that a device's kind does not have.
 

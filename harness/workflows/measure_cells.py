@@ -229,12 +229,13 @@ def _refuse_losses(losses: Sequence[Losses], cells: int, run: OpenRun) -> None:
     pending = sum(lost.cells for lost in losses)
     if not pending:
         return
+    gone = {lost.device: lost.gone for lost in losses if lost.gone}
     reasons = dict.fromkeys(reason for lost in losses for reason in (*lost.reasons, *lost.in_a_row[-1:]))
     why = "; ".join(reasons) or "a device was away for a time"
     # What concerns one cell, such as a missing signature, is the same for a run that is resumed as it is.
     first = "once the reason is gone, " if any(lost.reasons for lost in losses) else ""
     msg = f"{why}. {pending} of {cells} cells did not run; {first}{run.places.how_to_resume(run.writer.head)}"
-    raise IncompleteError(msg)
+    raise IncompleteError(msg, lost=gone)
 
 
 def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[ModelFacts, ...]:

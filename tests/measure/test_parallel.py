@@ -188,7 +188,7 @@ def test_a_disk_that_is_full_ends_every_phone_at_once(tmp_path: Path) -> None:
 
 
 def test_losses_in_a_row_are_those_since_the_last_cell_that_ran() -> None:
-    left = Losses()
+    left = Losses(device="fake")
     left.add(lost(PhoneTrouble.GONE))
     left.add(lost(PhoneTrouble.APP))
     assert (left.cells, left.in_a_row, list(left.reasons)) == (2, ["it is gone"], ["it is app"])

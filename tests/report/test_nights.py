@@ -70,7 +70,8 @@ def test_a_condition_of_every_night_taints_none() -> None:
     assert not is_tainted(night(0, replace(entry(1e6), conditions=("SIMULATED",))))
     assert is_tainted(story().nights[-1])
     assert is_tainted(night(0, replace(entry(1e6), conditions=("SIMULATED", TAINTED))))
-    assert is_tainted(night(0, replace(entry(1e6), conditions=("THROTTLED",))))
+    for name in ("THROTTLED", "LOW-POWER-MODE"):
+        assert is_tainted(night(0, replace(entry(1e6), conditions=(name,))))
 
 
 def test_rows_are_the_newest_nights_including_failed_ones() -> None:

@@ -30,6 +30,7 @@ TAINTS = frozenset(
     {
         ConditionId.THERMAL,
         ConditionId.LOW_BATTERY,
+        ConditionId.LOW_POWER_MODE,
         ConditionId.UNSTEADY,
         ConditionId.THROTTLED,
         ConditionId.BUSY_HOST,

@@ -14,6 +14,7 @@ from harness.errors import DeviceError
 from harness.farm.link import DepotError
 from harness.farm.status import DeviceState
 from harness.farm.tls import FarmPlace
+from harness.spec.phone_settings import PhoneSettings
 from harness.spec.wish import is_wish
 from harness.workflows.bench import Places
 from harness.workflows.check import Expand
@@ -41,14 +42,17 @@ def night_expander(places: Places) -> Expand:
     return expand
 
 
-def absent_devices(devices: Sequence[str], places: Places) -> tuple[Absent, ...]:
-    """Return which of the ``devices`` cannot take work now, and why. Raises `DepotError` without an answer."""
+def absent_devices(devices: Sequence[str], settings: PhoneSettings, places: Places) -> tuple[Absent, ...]:
+    """Return which of the ``devices`` cannot take work now, and why. Raises `DepotError` without an answer.
+
+    Those of this computer are opened with the ``settings`` of the night, which may bring the runner app along.
+    """
     if places.farm.place is not None:
         return _away(devices, places.farm.place)
     absent: list[Absent] = []
     for key in devices:
         try:
-            with open_device(key):
+            with open_device(key, settings):
                 pass
         except DeviceError as error:
             absent.append(Absent(device=key, reason=str(error)))

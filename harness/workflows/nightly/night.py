@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ from harness.store.records import RUN_FILE, RunRecord
 from harness.store.writer import new_run_id
 from harness.system.clock import utc_now
 from harness.workflows.bench import Places
-from harness.workflows.check import check
+from harness.workflows.check import check, only_on
 from harness.workflows.durations import night_estimate
 from harness.workflows.farmed import expander
 from harness.workflows.nightly.agenda import Before
@@ -181,24 +181,31 @@ class _Night:
             out = kept_out(record.spec.device, record.taken_over.devices, record.readmitted)
             names = tuple(absent.device for absent in out)
             tried = tuple(key for key in record.spec.device if key not in names)
-            absent = (*out, *absent_devices(tried, self._tools.places))
+            absent = (*out, *absent_devices(tried, record.spec.settings, self._tools.places))
             self._journal.note(run=record.id, absent=absent, kept_out=names)
             record = self._journal.record
         missing = {absent.device for absent in record.absent}
         present = tuple(device for device in record.spec.device if device not in missing)
         if not present:
             return None
-        run = self._measure(replace(record.spec, device=present), Part(run_id=record.run, order=record.id))
-        self._journal.note(commit=run.head.commit, lost=self._lost(run))
+        run = self._measure(only_on(present, record.spec), Part(run_id=record.run, order=record.id))
+        self._journal.note(commit=run.head.commit)
+        self._ask_why_lost(run)
         return run
 
-    def _lost(self, run: RunRecord) -> tuple[Absent, ...]:
-        """The devices that went away in the middle of the run, and why, as far as their farm says so."""
+    def _note_lost(self, reasons: Mapping[str, str]) -> None:
+        """Note why devices went away in the middle of a run; what was noted first stays."""
+        lost = self._journal.record.lost
+        known = {absent.device for absent in lost}
+        more = tuple(Absent(device=device, reason=why) for device, why in reasons.items() if device not in known)
+        self._journal.note(lost=(*lost, *more))
+
+    def _ask_why_lost(self, run: RunRecord) -> None:
+        """Ask the farm why its devices went away, where the run did not say so."""
         measured = {measurement.cell for measurement in run.measurements}
         devices = tuple(dict.fromkeys(c.device for c in run.head.plan.cells if c.key not in measured))
-        return self._journal.record.lost or tuple(
-            Absent(device=device, reason=reason) for device, reason in why_lost(devices, self._tools.places).items()
-        )
+        if not self._journal.record.lost:
+            self._note_lost(why_lost(devices, self._tools.places))
 
     def _measure(self, spec: Spec, part: Part) -> RunRecord:
         """Start a run, resume it, or find it finished. Cells that a lost device left out stay out."""
@@ -211,9 +218,14 @@ class _Night:
                 return stored
             tools, key = self._tools, spec.require_signature
             return resume_run(name, tools.places, tools.progress, require_signature=key)
-        except (IncompleteError, DeviceError):
-            # The cells measured so far are stored. The missing ones are reported as incomplete.
-            return load_run(results, name)
+        # The cells measured so far are stored. The missing ones are reported as incomplete.
+        except IncompleteError as error:
+            # A farm is asked afterwards: it knows why its devices are away.
+            if self._tools.places.farm.place is None:
+                self._note_lost(error.lost)
+        except DeviceError as error:
+            log.warning("%s", error)
+        return load_run(results, name)
 
     def _screen(self, run: RunRecord) -> Judged:
         """Look for common shifts, screen every series, and decide what to compare.
@@ -245,7 +257,8 @@ class _Night:
     def _measure_again(self, run: RunRecord, cells: frozenset[str], number: int) -> tuple[HistoryEntry, ...]:
         name = f"{run.head.id}-again-{number}"
         devices = tuple(dict.fromkeys(c.device for c in run.head.plan.cells if c.key in cells))
-        spec = replace(run.head.spec, device=devices, require_signature=self._journal.record.spec.require_signature)
+        spec = only_on(devices, run.head.spec)
+        spec = replace(spec, require_signature=self._journal.record.spec.require_signature)
         try:
             again = self._measure(spec, Part(run_id=name, cells=cells, order=name))
         except DepotError as error:
