@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.readers.genai import MOST_CONFIG_BYTES
+from harness.readers.genai import MOST_CONFIG_BYTES, window_of_all_layers
 from harness.readers.gguf import ItemCount, read_gguf_header
 from harness.readers.litertlm import read_litertlm
 from harness.readers.pte import is_language, read_pte
@@ -182,10 +182,12 @@ def why_too_long(name: str, facts: LanguageFacts, prompt_tokens: int, new_tokens
 
 
 def _read_genai(path: Path) -> LanguageFacts:
-    model = _table((_json(path) or {}).get("model"))
+    config = _json(path) or {}
+    model = _table(config.get("model"))
     decoder = _table(model.get("decoder"))
+    limits = [_whole(model.get("context_length")), window_of_all_layers(config)]
     return LanguageFacts(
-        context=_whole(model.get("context_length")),
+        context=min((limit for limit in limits if limit is not None), default=None),
         vocabulary=_whole(model.get("vocab_size")),
         cached_per_token=_cached(
             layers=decoder.get("num_hidden_layers"),

@@ -123,6 +123,21 @@ def test_an_untrained_model_is_judged_by_perplexity_alone() -> None:
     assert why_implausible(others, Precision.FP32, 1024) is None
 
 
+def test_another_network_is_refused_even_where_its_mean_is_the_same() -> None:
+    # As of weights or tokens drawn at random: both know nothing, each in its own way.
+    rng = np.random.default_rng(0)
+    nll, top1 = rng.normal(7, 1.5, (4, 255)), np.zeros((4, 255), np.int32)
+    other = rng.normal(0, 1.5, nll.shape)
+    other += nll.mean() - other.mean()
+    away = float(np.abs(other - nll).mean())
+    for precision in (Precision.FP32, Precision.INT8_WEIGHT, Precision.INT4_WEIGHT):
+        reason = why_implausible(compare_text((nll, top1), (other, top1)), precision, 1024)
+        assert reason is not None
+        assert f"{away:.3g} nats per token away" in reason
+    rounded = compare_text((nll, top1), (nll + rng.normal(0, 1e-3, nll.shape), top1))
+    assert why_implausible(rounded, Precision.FP32, 1024) is None
+
+
 @pytest.mark.parametrize("nats", [1000.0, math.inf])
 def test_likelihoods_that_no_perplexity_can_hold_break_the_file_and_not_the_results(
     tmp_path: Path, nats: float

@@ -19,12 +19,14 @@ from harness.artifacts.export.pte_language import PteLanguageExporter
 from harness.artifacts.sources.prepare_language import prepare_language
 from harness.errors import BuildError, UsageError
 from harness.model.card import ModelCard, ModelOptions
-from harness.model.language import weight_files
+from harness.model.language import read_ready, weight_files
 from harness.model.resolve import resolve
+from harness.runners.host.language import check_lengths
 from harness.runners.host.runtimes.registry import open_language
+from harness.runners.host.runtimes.session import SessionError
 from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
-from harness.wire import Delegate, Format, RuntimeRequest
+from harness.wire import Delegate, Format, GeneratePass, MeasurePass, RuntimeRequest, WarmupPass
 from tests.cli.calls import call
 from tests.language.conftest import small_model
 
@@ -38,6 +40,7 @@ from harness.spec.recipe import Precision, Recipe
 folder, path = map(Path, sys.argv[1:])
 GenaiExporter(folder).export(Recipe(name="fp32", precision=Precision.FP32), None, path)
 """
+WARMUP, MEASURE = WarmupPass(min_calls=0, min_ns=0), MeasurePass(min_calls=1, min_ns=0, max_ns=10**9)
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 
 
@@ -93,6 +96,83 @@ def test_a_row_may_fill_the_whole_context(folder: Path, tmp_path: Path) -> None:
         session.close()
     assert nll.tolist() == pytest.approx(right.tolist(), abs=1e-4)
     assert top1.tolist() == logits[:-1].argmax(1).tolist()
+
+
+def test_a_folder_ends_where_a_window_that_its_attention_ignores_does(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime_genai")
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    edit(folder, architectures=["MistralForCausalLM"], model_type="mistral", sliding_window=20)
+    path = tmp_path / "built" / "genai_config.json"
+    path.parent.mkdir()
+    subprocess.run([sys.executable, "-P", "-c", EXPORT, folder, path], check=True, timeout=600)
+    facts = read_ready(path, Format.GENAI)
+    assert facts is not None
+    assert facts.context == 20
+    row = np.random.default_rng(0).integers(2, 1000, 20).tolist()
+    network = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    assert network.config.sliding_window == 20
+    with torch.no_grad():
+        logits = network(torch.tensor([row])).logits[0]
+    right = torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(row[1:]), reduction="none")
+    session = open_language(path, RuntimeRequest(delegate=Delegate.CPU, threads=1), Format.GENAI)
+    try:
+        assert session.score(row)[0].tolist() == pytest.approx(right.tolist(), abs=1e-4)
+        assert session.generate(row[:12], 8).tokens == 8
+        with pytest.raises(SessionError, match="need a context of 21 tokens; this file has 20: shorten --prompt"):
+            check_lengths(session, GeneratePass(prompt_tokens=13, new_tokens=8, warmup=WARMUP, measure=MEASURE))
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize(
+    ("sliding", "context"),
+    [
+        # As the builder writes it for Mistral, and for Gemma 2, whose layers it knows.
+        ({"window_size": 16, "slide_key_value_cache": False, "layers": []}, 16),
+        ({"window_size": 16, "slide_key_value_cache": False, "layers": [0, 2]}, 256),
+        ({"window_size": 16, "slide_key_value_cache": True, "layers": []}, 256),
+        ({"window_size": 999, "layers": []}, 256),
+        ({"window_size": "16", "layers": []}, 256),
+        ([], 256),
+    ],
+)
+def test_the_context_of_a_ready_folder_is_that_of_its_caches(tmp_path: Path, sliding: object, context: int) -> None:
+    path = tmp_path / "genai_config.json"
+    path.write_text(json.dumps({"model": {"context_length": 256, "decoder": {"sliding_window": sliding}}}))
+    facts = read_ready(path, Format.GENAI)
+    assert facts is not None
+    assert facts.context == context
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        # A context that was extended without saying how.
+        (
+            {"model_type": "phi3", "architectures": ["Phi3ForCausalLM"], "original_max_position_embeddings": 64},
+            "fails at this Phi3ForCausalLM (KeyError: 'multi_cache'): measure it in another format",
+        ),
+        (
+            {"model_type": "olmo2", "architectures": ["Olmo2ForCausalLM"]},
+            "does not know the architecture Olmo2ForCausalLM: measure it in another format",
+        ),
+    ],
+)
+def test_what_the_builder_cannot_build_is_a_sentence(
+    folder: Path, tmp_path: Path, config: dict[str, object], words: str
+) -> None:
+    pytest.importorskip("onnxruntime_genai")
+    transformers = pytest.importorskip("transformers")
+    edit(folder, **config, pad_token_id=1)
+    network = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.from_pretrained(folder))
+    network.save_pretrained(folder)
+    path = tmp_path / "built" / "genai_config.json"
+    path.parent.mkdir()
+    command = (sys.executable, "-P", "-c", EXPORT, folder, path)
+    ended = subprocess.run(command, check=False, timeout=600, capture_output=True, text=True)
+    last = ended.stderr.rstrip().splitlines()[-1]
+    assert last.startswith("harness.artifacts.export.exporter.UnsupportedError: ONNX Runtime's model builder")
+    assert words in last
 
 
 def test_a_network_that_lacks_weights_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from harness.artifacts.export.exporter import UnsupportedError, no_precision
+from harness.errors import typed_line
+from harness.readers.genai import window_of_all_layers
 from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
 
@@ -14,6 +18,7 @@ _PRECISIONS = {
     Precision.FP32: ("fp32", ()),
     Precision.INT4_WEIGHT: ("int4", ("int4_accuracy_level=4",)),
 }
+_ELSE = "measure it in another format, or bring a folder of your own"
 
 
 class GenaiExporter:
@@ -36,5 +41,30 @@ class GenaiExporter:
             try:
                 create_model(*where, **parse_extra_options(*where, extra))
             except NotImplementedError as error:
-                msg = f"ONNX Runtime's model builder does not know this architecture: {error}"
+                msg = f"ONNX Runtime's model builder does not know the architecture {self._kind()}: {_ELSE}"
                 raise UnsupportedError(msg) from error
+            # It knows the architecture, but misses what this configuration, or this version of transformers, has.
+            except (KeyError, AttributeError, TypeError, IndexError, ValueError, AssertionError) as error:
+                msg = f"ONNX Runtime's model builder fails at this {self._kind()} ({typed_line(error)}): {_ELSE}"
+                raise UnsupportedError(msg) from error
+        _keep_within_window(path)
+
+    def _kind(self) -> str:
+        config = json.loads((self._source / "config.json").read_text(encoding="utf-8"))
+        return str(config["architectures"][0])
+
+
+def _keep_within_window(path: Path) -> None:
+    """Give the folder no more context than a window that its attention ignores, and whole caches.
+
+    Where the builder does not see which layers slide, it writes attention over everything, but asks for caches of the
+    window's size, which longer texts overflow.
+    """
+    described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    window = window_of_all_layers(described)
+    if window is None:
+        return
+    model = described["model"]
+    model["context_length"] = min(model["context_length"], window)
+    del model["decoder"]["sliding_window"]
+    path.write_text(json.dumps(described, indent=4), encoding="utf-8")

@@ -30,12 +30,22 @@ UNTRAINED = 0.97
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a file in one precision must reach: nats per token above the float model, and the share of equal top-1."""
+    """What a file in one precision must reach: nats per token above the float model, and the share of equal top-1.
+
+    ``apart``: the most nats, in the mean over tokens, that likelihoods may be away from the float model's, up or down.
+    """
 
     nats: float
     agreement: float
 
+    @property
+    def apart(self) -> float:
+        return _APART * self.nats
 
+
+# Rounding moves single tokens up and down by more than their mean: by up to twice as much in working files. In another
+# network the likelihoods of a random text are several nats away, and their mean may still be the same by chance.
+_APART = 3
 _EIGHT = Limits(nats=0.25, agreement=0.7)
 _FOUR = Limits(nats=0.5, agreement=0.5)
 # Rounding in float32 changes the mean by less than 0.001 nats. Round-to-nearest int4 costs small models 0.02 to 0.3,
@@ -65,13 +75,14 @@ def perplexity_of(nats: float) -> float:
 class ComparedText:
     """The scores of a file and of the float model on the ``tokens`` tokens that the file's runtime scored.
 
-    ``nats`` and ``float_nats``: mean negative log-likelihood per token. ``agreement``: the share (0…1) of positions
-    with the same likeliest token, None if the runtime does not say which that is. ``fidelity`` compares the likelihoods
-    row by row; ``agreement`` in it is None.
+    ``nats`` and ``float_nats``: mean negative log-likelihood per token. ``apart``: the mean distance of the two, token
+    by token. ``agreement``: the share (0…1) of positions with the same likeliest token, None if the runtime does not
+    say which that is. ``fidelity`` compares the likelihoods row by row; ``agreement`` in it is None.
     """
 
     nats: float
     float_nats: float
+    apart: float
     agreement: float | None
     tokens: int
     fidelity: OutputFidelity
@@ -99,6 +110,7 @@ def compare_text(reference: tuple[Array, Array], outputs: tuple[Array, Array]) -
     return ComparedText(
         nats=float(nll[scored].mean()),
         float_nats=float(float_nll[scored].mean()),
+        apart=float(np.abs(nll[scored] - float_nll[scored]).mean()),
         agreement=float(np.mean(outputs[1][known] == reference[1][known])) if known.any() else None,
         tokens=int(scored.sum()),
         fidelity=compare_outputs(float_kept, kept, classes=False),
@@ -115,6 +127,12 @@ def why_implausible(compared: ComparedText, precision: Precision, vocabulary: in
         return (
             f"its perplexity is {compared.perplexity:.4g} and the float model's {compared.float_perplexity:.4g} on the "
             f"same {compared.tokens} tokens; the maximum in {precision.value} is {most:.4g}"
+        )
+    if compared.apart > limits.apart:
+        return (
+            f"its log-likelihoods are {compared.apart:.3g} nats per token away from the float model's on the same "
+            f"{compared.tokens} tokens, so it computes something else; the maximum in {precision.value} is "
+            f"{limits.apart:.3g}"
         )
     untrained = compared.float_nats > UNTRAINED * math.log(vocabulary)
     if not untrained and compared.agreement is not None and compared.agreement < limits.agreement:

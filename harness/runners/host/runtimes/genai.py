@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.readers.genai import window_of_all_layers
 from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watch, computed_cache, token_scores
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
@@ -44,8 +45,12 @@ def load(path: Path, request: RuntimeRequest) -> GenaiSession:
     if request.delegate is not Delegate.CPU:
         raise no_delegate(TITLE, request, [Delegate.CPU.value])
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))["model"]
+        described = json.loads(path.read_text(encoding="utf-8"))
+        facts, window = described["model"], window_of_all_layers(described)
         config = library.Config(str(path.parent))
+        if window is not None:
+            # Longer texts overflow its caches, in the middle of a call.
+            facts["context_length"] = min(facts["context_length"], window)
         config.clear_providers()
         config.overlay(json.dumps({"model": {"decoder": {"session_options": _options(request)}}}))
         return GenaiSession(library, library.Model(config), facts, request)
