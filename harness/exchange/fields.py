@@ -82,6 +82,11 @@ def scaled(value: object, unit: int) -> float | None:
     return result * unit if result is not None and _LEAST < result * unit < _MOST else None
 
 
+def at_least_zero(value: object, unit: int) -> float | None:
+    """Return a spread of at least 0 in base units, given in ``unit``; None if it is not one. Equal calls have none."""
+    return 0.0 if number(value) == 0 else scaled(value, unit)
+
+
 def whole(value: object, unit: int) -> int | None:
     """Return `scaled`, rounded."""
     result = scaled(value, unit)

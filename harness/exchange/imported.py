@@ -33,6 +33,7 @@ class LatencyFigures:
     median_ns: float
     mean_ns: float | None = None
     min_ns: float | None = None
+    max_ns: float | None = None
     p5_ns: float | None = None
     p25_ns: float | None = None
     p75_ns: float | None = None

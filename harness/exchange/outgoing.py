@@ -17,6 +17,8 @@ from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, LaunchSummary, Measurement
 from harness.records.metric import Metric, Reading
 from harness.records.metrics import METRICS
+from harness.records.origin import StatedFigure, StatedName
+from harness.records.stated_metrics import stated_figure
 from harness.report.view import CellView, cell_views
 from harness.store.records import RunHead, RunRecord
 from harness.wire import Delegate
@@ -149,6 +151,51 @@ def deviation(view: CellView) -> float | None:
     if latency is None or latency.variation is None or latency.mean_ns is None:
         return None
     return latency.variation * latency.mean_ns
+
+
+# A mean of all calls, in the words of the importers; a trimmed mean or an estimate is something else.
+_MEANS = ("mean of the calls", "mean of the queries", "mean of the repetitions")
+
+
+def stated(view: CellView, name: StatedName) -> StatedFigure | None:
+    """Return what the program of an imported cell states under ``name``."""
+    return stated_figure(view.measurement, name) if view.measurement else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTimes:
+    """The calls of a cell in a few figures, in ns: None for what is not known. ``count`` counts them."""
+
+    median: float | None = None
+    mean: float | None = None
+    least: float | None = None
+    most: float | None = None
+    deviation: float | None = None
+    count: int | None = None
+
+
+def stated_mean(view: CellView) -> StatedFigure | None:
+    """Return the mean of all calls that the program of an imported cell states; None for an estimate and the like."""
+    figure = stated(view, StatedName.LATENCY)
+    return figure if figure is not None and figure.definition in _MEANS else None
+
+
+def call_times(outgoing: Outgoing, view: CellView) -> CallTimes:
+    """Return the figures of the calls: ours, or those that the program of an imported cell states of them."""
+    latency, mean = view.latency, stated_mean(view)
+    if latency is not None:
+        calls = [call for launch in outgoing.calls(view) for call in launch]
+        return CallTimes(
+            median=latency.median_ns,
+            mean=latency.mean_ns,
+            least=latency.min_ns,
+            most=max(calls) if calls else latency.max_ns,
+            deviation=deviation(view),
+            count=latency.calls,
+        )
+    if mean is None:
+        return CallTimes()
+    return CallTimes(mean=mean.value, least=mean.least, most=mean.most, deviation=mean.deviation, count=mean.calls)
 
 
 def quantile(values: Sequence[float], percent: float) -> float:

@@ -71,7 +71,17 @@ def _joined(figures: list[StatedFigure]) -> StatedFigure:
     if len(figures) == 1:
         return figures[0]
     values = tuple(figure.value for figure in figures)
-    return replace(figures[0], value=median(values), launches=values)
+    calls = [figure.calls for figure in figures]
+    return replace(
+        figures[0],
+        value=median(values),
+        launches=values,
+        least=min((figure.least for figure in figures if figure.least is not None), default=None),
+        most=max((figure.most for figure in figures if figure.most is not None), default=None),
+        # That of all calls together cannot be told from those of the launches.
+        deviation=None,
+        calls=sum(count for count in calls if count) if all(calls) else None,
+    )
 
 
 def _launch(cell: Cell, index: int, launch: ImportedCell, keep: Keep) -> LaunchSummary:
@@ -117,6 +127,7 @@ def _of_told(told: Sequence[LatencyFigures]) -> LatencySummary:
 
     calls = [figures.calls for figures in told]
     least = [figures.min_ns for figures in told if figures.min_ns is not None]
+    most = [figures.max_ns for figures in told if figures.max_ns is not None]
     return LatencySummary(
         median_ns=typical(medians),
         low_ns=interval.low_ns if interval else None,
@@ -132,4 +143,5 @@ def _of_told(told: Sequence[LatencyFigures]) -> LatencySummary:
         variation=middle("variation"),
         calls=sum(count for count in calls if count) if all(calls) else None,
         launches=len(told),
+        max_ns=max(most, default=None),
     )

@@ -143,8 +143,9 @@ class LatencySummary:
     None if there are too few calls, or if launches differ more than their calls do. ``p90_mlperf_ns`` is LoadGen's
     early-stopping estimate of p90, which is higher than p90 for few calls. ``mean_ns``, ``min_ns`` and ``variation``
     are over all steady calls. Programs that do not report single calls have p5 and p95 only, as the medians of the
-    launches' own. ``tainted``: no launch was good, so the figures come from tainted ones. ``over_time``: each minute of
-    a sustained launch. ``clock_step``: the relative step of the clock, 0 if it is too fine to show.
+    launches' own; ``max_ns`` is set for them alone, where they report it. ``tainted``: no launch was good, so the
+    figures come from tainted ones. ``over_time``: each minute of a sustained launch. ``clock_step``: the relative step
+    of the clock, 0 if it is too fine to show.
 
     ``speeds``: the speeds at which the launches ran, fastest first, if there were several. ``median_ns`` is then that
     of most launches, and there is no interval and no tail percentile.
@@ -171,6 +172,7 @@ class LatencySummary:
     over_time: tuple[MinuteLatency, ...] = ()
     speeds: tuple[Speed, ...] = ()
     clock_step: float = 0.0
+    max_ns: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,9 +43,14 @@ class StatedFigure:
 
     ``value`` is in the unit of the figure's row. ``definition`` says in words what it is, such as ``mean of the
     calls``; figures of different definitions are not comparable. ``launches``: one value per launch, if known.
+    ``least``, ``most``, ``deviation`` and ``calls`` are of the calls behind a mean, in its unit, None if not stated.
     """
 
     name: StatedName
     value: float
     definition: str = ""
     launches: tuple[float, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    deviation: float | None = None
+    calls: int | None = None

@@ -63,8 +63,9 @@ def _test(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
     time = said(
         {
             "minimum": latency.min_ns,
-            "maximum": max(calls) if calls else None,
+            "maximum": max(calls) if calls else latency.max_ns,
             "median": latency.median_ns,
+            "coefficientOfVariation": latency.variation,
             "runs": calls,
         }
     )

@@ -9,6 +9,7 @@ from harness.exchange.outgoing import (
     US,
     Files,
     Outgoing,
+    call_times,
     delegate_used,
     json_lines,
     quantile,
@@ -51,22 +52,24 @@ def _latency(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
     calls = [call / US for launch in outgoing.calls(view) for call in launch]
     if calls:
         return _entry(_NET, "latency", "us", calls)
-    latency = view.latency
-    if latency is None:
+    latency, told = view.latency, call_times(outgoing, view)
+    if told.median is None and told.mean is None:
         return None
     summary = {
-        "mean": scaled(latency.mean_ns, US),
-        "p0": scaled(latency.min_ns, US),
-        "p50": scaled(latency.median_ns, US),
-        "p90": scaled(latency.p90_ns, US),
-        "cv": latency.variation,
+        "mean": scaled(told.mean, US),
+        "p0": scaled(told.least, US),
+        "p50": scaled(told.median, US),
+        "p90": scaled(latency.p90_ns if latency else None, US),
+        "p100": scaled(told.most, US),
+        "stdev": scaled(told.deviation, US),
+        "cv": latency.variation if latency else None,
     }
     return {
         "type": _NET,
         "metric": "latency",
         "unit": "us",
         "values": [],
-        "num_runs": latency.calls or 0,
+        "num_runs": told.count or 0,
         "summary": said(summary),
     }
 

@@ -9,16 +9,32 @@ from harness.exchange.outgoing import (
     KIB,
     MB,
     MS,
+    SECOND,
     Files,
     Outgoing,
+    call_times,
     delegate_used,
-    deviation,
     json_lines,
     platform_of,
+    said,
     scaled,
+    stated,
 )
+from harness.records.origin import StatedName
 from harness.report.view import CellView, memory_growth
 
+# What the board names the speeds of language models, and what they depend on.
+_SPEEDS = {
+    StatedName.PREFILL: "prefill_tok_s",
+    StatedName.DECODE: "decode_tok_s",
+    StatedName.FIRST_TOKEN: "ttft_s",
+}
+_CONDITIONS = {
+    "prefill_tokens": "prompt tokens",
+    "decode_tokens": "generated tokens",
+    "max_num_tokens": "context",
+}
+_OF_NETWORKS = ("latency_ms", "memory_mb", "runs", "warmup_runs", "throughput_mb_s")
 _RUNNERS = {"android-app": "app", "ios-app": "app", "host": "local"}
 
 
@@ -33,7 +49,7 @@ def _row(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
     file = f"{cell.variant}.{cell.format.value}"
     platform = platform_of(device)
     model, measurement = device.model if device else None, view.measurement
-    return {
+    row = {
         "row_id": "/".join(
             word or "unknown" for word in (f"{cell.model}:{file}@{version or 'unknown'}", platform, model, accelerator)
         ),
@@ -52,7 +68,7 @@ def _row(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
         "partitions": runtime.partitions if runtime else None,
         "latency_ms": _latency(outgoing, view),
         "memory_mb": _memory(view),
-        "runs": view.latency.calls if view.latency else None,
+        "runs": call_times(outgoing, view).count,
         "warmup_runs": None,
         "throughput_mb_s": None,
         "source": "phonebench",
@@ -65,19 +81,46 @@ def _row(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
         "status": "measured",
         "date": measurement.started_at[:10] if measurement else None,
     }
+    language = {} if view.latency else _of_language_model(view)
+    # The board's rows of language models have these figures in place of those of a network.
+    return {key: value for key, value in row.items() if key not in _OF_NETWORKS} | language if language else row
+
+
+def _of_language_model(view: CellView) -> dict[str, Any]:
+    """The speeds of a language model as its program states them; nothing for another network."""
+    told = {key: figure for name, key in _SPEEDS.items() if (figure := stated(view, name))}
+    if not told:
+        return {}
+    units = {"ttft_s": SECOND}
+    metrics = {key: scaled(figure.value, units.get(key, 1)) for key, figure in told.items()}
+    metrics |= {
+        "init_total_ms": scaled(view.load.first_ns if view.load else None, MS),
+        "peak_mem_mb": scaled(view.memory.peak_bytes if view.memory else None, KIB * KIB),
+    }
+    launches = {key: figure.launches for key, figure in told.items() if figure.launches}
+    times = min(map(len, launches.values()), default=0)
+    settings = view.measurement.origin.settings if view.measurement and view.measurement.origin else {}
+    conditions = {key: int(words) for key, name in _CONDITIONS.items() if (words := settings.get(name, "")).isdecimal()}
+    return {
+        "metrics": said(metrics),
+        "conditions": {**conditions, "warmup_iterations": 0},
+        "iterations": [
+            {key: scaled(values[index], units.get(key, 1)) for key, values in launches.items()}
+            for index in range(times)
+        ],
+    }
 
 
 def _latency(outgoing: Outgoing, view: CellView) -> dict[str, float | None]:
-    latency, load = view.latency, view.load
-    calls = [call for launch in outgoing.calls(view) for call in launch]
+    latency, load, calls = view.latency, view.load, call_times(outgoing, view)
     return {
-        "median": scaled(latency.median_ns if latency else None, MS),
-        "avg": scaled(latency.mean_ns if latency else None, MS),
+        "median": scaled(calls.median, MS),
+        "avg": scaled(calls.mean, MS),
         "p5": scaled(latency.p5_ns if latency else None, MS),
         "p95": scaled(latency.p95_ns if latency else None, MS),
-        "min": scaled(latency.min_ns if latency else None, MS),
-        "max": scaled(max(calls), MS) if calls else None,
-        "stddev": scaled(deviation(view), MS),
+        "min": scaled(calls.least, MS),
+        "max": scaled(calls.most, MS),
+        "stddev": scaled(calls.deviation, MS),
         "init": scaled(load.first_ns if load else None, MS),
         "first_inference": scaled(load.first_inference_ns if load else None, MS),
         "warm_up_avg": None,

@@ -6,7 +6,7 @@ import json
 import struct
 
 from harness.exchange.litert_schema import FIELDS, NUMBERS, PARTS
-from harness.exchange.outgoing import KIB, MB, MS, Files, Outgoing, deviation, per_cell, said, scaled
+from harness.exchange.outgoing import KIB, MB, MS, Files, Outgoing, call_times, per_cell, said, scaled
 from harness.exchange.protobuf import bytes_field, float_field, varint_field
 from harness.readers.protobuf import Wire
 from harness.report.view import CellView, memory_growth
@@ -26,13 +26,13 @@ def binary(outgoing: Outgoing) -> Files:
 
 def _message(outgoing: Outgoing, view: CellView) -> Message:
     latency, load, growth, memory = view.latency, view.load, memory_growth(view.memory), view.memory
-    calls = [call for launch in outgoing.calls(view) for call in launch]
+    calls = call_times(outgoing, view)
     times = {
-        "avg_ms": scaled(latency.mean_ns if latency else None, MS),
-        "min_ms": scaled(latency.min_ns if latency else None, MS),
-        "max_ms": scaled(max(calls), MS) if calls else None,
-        "stddev_ms": scaled(deviation(view), MS),
-        "median_ms": scaled(latency.median_ns if latency else None, MS),
+        "avg_ms": scaled(calls.mean, MS),
+        "min_ms": scaled(calls.least, MS),
+        "max_ms": scaled(calls.most, MS),
+        "stddev_ms": scaled(calls.deviation, MS),
+        "median_ms": scaled(calls.median, MS),
         "p5_ms": scaled(latency.p5_ns if latency else None, MS),
         "p95_ms": scaled(latency.p95_ns if latency else None, MS),
         "init_ms": scaled(load.first_ns if load else None, MS),
@@ -45,7 +45,7 @@ def _message(outgoing: Outgoing, view: CellView) -> Message:
     }
     misc = {
         "model_size_mb": scaled(view.artifact.bytes if view.artifact else None, MB),
-        "num_runs": latency.calls if latency else None,
+        "num_runs": calls.count,
     }
     return {part: said(values) for part, values in zip(PARTS, (times, sizes, misc), strict=True)}
 

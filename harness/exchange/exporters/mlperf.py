@@ -9,8 +9,20 @@ import uuid
 from typing import Any
 
 from harness import __version__
-from harness.exchange.outgoing import ACCELERATORS, SECOND, Files, Outgoing, delegate_used, json_file, safe_name
+from harness.exchange.importers.mlperf import THROUGHPUT
+from harness.exchange.outgoing import (
+    ACCELERATORS,
+    SECOND,
+    Files,
+    Outgoing,
+    delegate_used,
+    json_file,
+    safe_name,
+    stated,
+    stated_mean,
+)
 from harness.records.device import DeviceInfo
+from harness.records.origin import StatedName
 from harness.report.view import CellView
 from harness.spec.profiles import PROFILES, ProfileName
 
@@ -83,7 +95,7 @@ def _result(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
 def _performance(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
     latency = view.latency
     if latency is None:
-        return None
+        return _stated_performance(outgoing, view)
     calls = [call for launch in outgoing.calls(view) for call in launch]
     p90_ns = latency.p90_mlperf_ns or latency.p90_ns
     loadgen = None
@@ -94,6 +106,24 @@ def _performance(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
         "throughput": throughput,
         "measured_duration": sum(calls) / SECOND,
         "measured_samples": latency.calls or 0,
+        "loadgen": loadgen,
+    }
+
+
+def _stated_performance(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
+    """What an imported cell states: its mean and p90 are those of the queries, as in a result of the app itself."""
+    mean, p90, rate = stated_mean(view), stated(view, StatedName.P90), stated(view, StatedName.THROUGHPUT)
+    # Other programs have rates of another kind.
+    rate = rate if rate is not None and rate.definition == THROUGHPUT else None
+    if mean is None and p90 is None and rate is None:
+        return None
+    loadgen = None
+    if mean is not None and p90 is not None:
+        loadgen = _loadgen(view, (mean.value, p90.value), 0)
+    return _run(outgoing, view) | {
+        "throughput": None if rate is None else {"value": rate.value},
+        "measured_duration": 0.0,
+        "measured_samples": mean.calls or 0 if mean else 0,
         "loadgen": loadgen,
     }
 
@@ -118,11 +148,15 @@ def _loadgen(view: CellView, times_ns: tuple[float, float], measured_ns: int) ->
 
 
 def _accuracy(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
-    accuracy = view.accuracy
-    if accuracy is None:
+    told = stated(view, StatedName.ACCURACY)
+    if view.accuracy is not None:
+        value, count = view.accuracy.value, view.accuracy.count
+    elif told is not None:
+        value, count = told.value, 0
+    else:
         return None
-    share = {"normalized": accuracy.value, "formatted": f"{100 * accuracy.value:.2f}%"}
-    return _run(outgoing, view) | {"accuracy": share, "measured_duration": 0.0, "measured_samples": accuracy.count}
+    share = {"normalized": value, "formatted": f"{100 * value:.2f}%"}
+    return _run(outgoing, view) | {"accuracy": share, "measured_duration": 0.0, "measured_samples": count}
 
 
 def _run(outgoing: Outgoing, view: CellView) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from harness.exchange.outgoing import (
     SECOND,
     Files,
     Outgoing,
+    call_times,
     delegate_used,
     json_file,
     per_cell,
@@ -70,7 +71,7 @@ def _report(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
             "max_allocated": None,
         }
     )
-    forward = _latency(calls) if calls else _summary(view)
+    forward = _latency(calls) if calls else _summary(outgoing, view)
     speed = 1 / forward["mean"] if forward and forward.get("mean") else None
     throughput = None if speed is None else {"unit": "samples/s", "value": speed}
     report = {
@@ -103,17 +104,19 @@ def _latency(values: list[float]) -> dict[str, Any]:
     }
 
 
-def _summary(view: CellView) -> dict[str, Any] | None:
-    """The percentiles of a runner that reported no single calls."""
-    latency = view.latency
-    if latency is None:
+def _summary(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
+    """The figures of a program that reported no single calls."""
+    latency, told = view.latency, call_times(outgoing, view)
+    if told.median is None and told.mean is None:
         return None
     times = {
-        "mean": latency.mean_ns,
-        "p50": latency.median_ns,
-        "p90": latency.p90_ns,
-        "p95": latency.p95_ns,
-        "p99": latency.p99_ns,
+        "mean": told.mean,
+        "p50": told.median,
+        "p90": latency.p90_ns if latency else None,
+        "p95": latency.p95_ns if latency else None,
+        "p99": latency.p99_ns if latency else None,
+        "stdev": told.deviation,
     }
+    share = {"stdev_": 100 * told.deviation / told.mean} if told.mean and told.deviation is not None else {}
     known = {name: scaled(time, SECOND) for name, time in times.items() if time is not None}
-    return {"unit": "s", "values": [], "count": latency.calls, **known}
+    return {"unit": "s", "values": [], "count": told.count, **known, **share}

@@ -9,6 +9,7 @@ from harness.exchange.outgoing import (
     MS,
     Files,
     Outgoing,
+    call_times,
     delegate_used,
     json_file,
     platform_of,
@@ -82,7 +83,16 @@ def _cases(outgoing: Outgoing, view: CellView) -> list[dict[str, Any]]:
     launches, calls = outgoing.launches(view), outgoing.calls(view)
     if not calls:
         # Without the calls there are only the figures of all launches together.
-        return [said({**case, "status": "ok", "native": _native(view, _summary(view), None), "memory": _memory(view)})]
+        return [
+            said(
+                {
+                    **case,
+                    "status": "ok",
+                    "native": _native(view, _summary(outgoing, view), None),
+                    "memory": _memory(view),
+                }
+            )
+        ]
     repeated = []
     for index, (launch, times) in enumerate(zip(launches, calls, strict=True), 1):
         progress = {"repeat": index, "repeats": len(launches)}
@@ -111,17 +121,20 @@ def _stats(times_ns: list[int]) -> dict[str, Any]:
     }
 
 
-def _summary(view: CellView) -> dict[str, Any]:
-    latency = view.latency
-    if latency is None:
-        return {}
+def _summary(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
+    latency, told = view.latency, call_times(outgoing, view)
+    quartiles = (latency.p25_ns, latency.p75_ns) if latency else (None, None)
+    between = None if None in quartiles else (quartiles[1] or 0.0) - (quartiles[0] or 0.0)
     return said(
         {
-            "count": latency.calls,
-            "min": scaled(latency.min_ns, MS),
-            "mean": scaled(latency.mean_ns, MS),
-            "median": scaled(latency.median_ns, MS),
-            "p90": scaled(latency.p90_ns, MS),
+            "count": told.count,
+            "min": scaled(told.least, MS),
+            "max": scaled(told.most, MS),
+            "mean": scaled(told.mean, MS),
+            "median": scaled(told.median, MS),
+            "p90": scaled(latency.p90_ns if latency else None, MS),
+            "iqr": scaled(between, MS),
+            "stdev": scaled(told.deviation, MS),
         }
     )
 

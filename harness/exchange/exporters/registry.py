@@ -33,6 +33,7 @@ _SAMPLES, _INTERVAL = "single calls", "intervals over launches"
 _ACCURACY, _FAILED = "accuracy", "cells without results"
 _MEMORY, _LAUNCHES = "memory", "which launch a call belongs to"
 _STATED = "what only other programs state"
+_BUT_MEAN = f"{_STATED} but a mean"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,17 @@ _ROWS = (
         title="LiteRT BenchmarkResult, text",
         write=litert.text,
         fields="median → median_ms, load → init_ms, first call → first_inference_ms, peak → peak_mem_mb",
-        loses=(_DEVICE, "threads and delegate", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
+        loses=(
+            _DEVICE,
+            "threads and delegate",
+            _SAMPLES,
+            _INTERVAL,
+            _ACCURACY,
+            _CONDITIONS,
+            _FAILED,
+            _BUT_MEAN,
+            "percentiles but p5 and p95",
+        ),
         formats=(Format.TFLITE,),
     ),
     Exporter(
@@ -68,7 +79,8 @@ _ROWS = (
         write=litert.binary,
         fields="as litert-text",
         loses=(
-            *(_DEVICE, "threads and delegate", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
+            *(_DEVICE, "threads and delegate", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _BUT_MEAN),
+            "percentiles but p5 and p95",
             "digits beyond the seventh",
         ),
         formats=(Format.TFLITE,),
@@ -78,7 +90,11 @@ _ROWS = (
         title="rows of LiteRT's leaderboard",
         write=leaderboard.rows,
         fields="median → latency_ms.median, load → latency_ms.init, peak growth → memory_mb.overall_footprint",
-        loses=("threads", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
+        loses=(
+            *("threads", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
+            f"{_STATED} but a mean and the speeds of a language model",
+            "percentiles but p5 and p95",
+        ),
     ),
     Exporter(
         name="pytorch-v3",
@@ -93,7 +109,7 @@ _ROWS = (
         title="FAI-PEP results",
         write=fai_pep.results,
         fields="calls → NET latency values, load → NET load_time, peak → NET peak_memory, operators by name",
-        loses=("threads", _LAUNCHES, _INTERVAL, _CONDITIONS, _FAILED, _STATED),
+        loses=("threads", _LAUNCHES, _INTERVAL, _CONDITIONS, _FAILED, _BUT_MEAN, "percentiles but p10, p50 and p90"),
     ),
     Exporter(
         name="aihub-profile",
@@ -103,6 +119,7 @@ _ROWS = (
         loses=(
             *(_DEVICE, "model, threads and delegate", _LAUNCHES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
             f"{_STATED} but a latency",
+            "percentiles and extremes without single calls",
         ),
     ),
     Exporter(
@@ -112,7 +129,7 @@ _ROWS = (
         fields="launches → cases, median → native.methods[0].stats.median, memory → memory.*Mb",
         loses=(
             *("threads", _SAMPLES, "the first call", _INTERVAL, _ACCURACY, _CONDITIONS, "warm-up and mode"),
-            _STATED,
+            *(_BUT_MEAN, "percentiles but p90"),
         ),
         all_cells=True,
         formats=(Format.PTE,),
@@ -122,7 +139,17 @@ _ROWS = (
         title="the JSON of androidx.benchmark",
         write=androidx.data,
         fields="calls → metrics.timeNs.runs, waiting to cool → thermalThrottleSleepSeconds",
-        loses=("load time", _MEMORY, _LAUNCHES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
+        loses=(
+            "load time",
+            _MEMORY,
+            _LAUNCHES,
+            _INTERVAL,
+            _ACCURACY,
+            _CONDITIONS,
+            _FAILED,
+            _STATED,
+            "percentiles and the mean",
+        ),
     ),
     Exporter(
         name="mlperf",
@@ -130,7 +157,10 @@ _ROWS = (
         write=mlperf.results,
         fields="mean → loadgen.latency_mean, p90 → loadgen.latency90, accuracy → accuracy.normalized",
         loses=(
-            *("the median", _SAMPLES, "load time", _MEMORY, _INTERVAL, _CONDITIONS, _FAILED, _STATED),
+            *("the median", _SAMPLES, "load time", _MEMORY, _INTERVAL, _CONDITIONS, _FAILED),
+            f"{_STATED} but a mean, p90, accuracy and MLPerf's score",
+            "percentiles but p90",
+            "whether an imported result was valid",
             "the data set, of which the app knows only its own",
         ),
     ),
@@ -139,7 +169,16 @@ _ROWS = (
         title="reports of huggingface/optimum-benchmark",
         write=optimum.reports,
         fields="calls → forward.latency.values, load → load_model.latency, peak → forward.memory.max_ram",
-        loses=(_LAUNCHES, "the first call", _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED, _STATED),
+        loses=(
+            _LAUNCHES,
+            "the first call",
+            _INTERVAL,
+            _ACCURACY,
+            _CONDITIONS,
+            _FAILED,
+            _BUT_MEAN,
+            "extremes without single calls",
+        ),
     ),
     Exporter(
         name="github-action-benchmark",

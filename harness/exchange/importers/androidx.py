@@ -8,7 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 from harness.exchange.content import Content
-from harness.exchange.fields import MS, US, count, items, mapping, objects, scaled, settings, times_ns, word
+from harness.exchange.fields import (
+    MS,
+    US,
+    at_least_zero,
+    count,
+    items,
+    mapping,
+    objects,
+    scaled,
+    settings,
+    times_ns,
+    word,
+)
 from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile, LatencyFigures
 from harness.records.conditions import Condition, ConditionId
 
@@ -58,6 +70,8 @@ def _cell(context: Entry, test: Entry, metric: tuple[str, int], figures: Entry) 
         latency = LatencyFigures(
             median_ns=middle,
             min_ns=scaled(figures.get("minimum"), unit),
+            max_ns=scaled(figures.get("maximum"), unit),
+            variation=at_least_zero(figures.get("coefficientOfVariation"), 1),
             p90_ns=scaled(figures.get("P90"), unit),
             p95_ns=scaled(figures.get("P95"), unit),
             p99_ns=scaled(figures.get("P99"), unit),

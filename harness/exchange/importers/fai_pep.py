@@ -18,6 +18,8 @@ from harness.exchange.fields import (
     SECOND,
     US,
     above_zero,
+    at_least_zero,
+    count,
     items,
     mapping,
     number,
@@ -120,14 +122,24 @@ def _summary(entry: Entry) -> tuple[LatencyFigures | None, tuple[StatedFigure, .
     summary, unit = mapping(entry.get("summary")), _TIMES.get(word(entry.get("unit")).lower(), 0)
     middle, mean = scaled(summary.get("p50"), unit), scaled(summary.get("mean"), unit)
     if middle is None:
-        figure = StatedFigure(name=StatedName.LATENCY, value=mean or 0.0, definition="mean of the calls")
+        figure = StatedFigure(
+            name=StatedName.LATENCY,
+            value=mean or 0.0,
+            definition="mean of the calls",
+            least=scaled(summary.get("p0"), unit),
+            most=scaled(summary.get("p100"), unit),
+            deviation=at_least_zero(summary.get("stdev"), unit),
+            calls=count(entry.get("num_runs")),
+        )
         return None, (figure,) if mean else ()
     return LatencyFigures(
         median_ns=middle,
         mean_ns=mean,
         min_ns=scaled(summary.get("p0"), unit),
+        max_ns=scaled(summary.get("p100"), unit),
         p90_ns=scaled(summary.get("p90"), unit),
         variation=number(summary.get("cv")),
+        calls=count(entry.get("num_runs")),
     ), ()
 
 

@@ -80,6 +80,7 @@ def _of_network(row: dict[str, Any]) -> dict[str, Any]:
             median_ns=middle,
             mean_ns=mean,
             min_ns=scaled(times.get("min"), MS),
+            max_ns=scaled(times.get("max"), MS),
             p5_ns=scaled(times.get("p5"), MS),
             p95_ns=scaled(times.get("p95"), MS),
             variation=deviation * MS / mean if deviation is not None and mean else None,

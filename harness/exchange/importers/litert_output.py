@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from harness.devices.android.shell.tools.benchmark_model import MEMORY_GROWTH
 from harness.devices.android.shell.tools.operator_table import operator_table
 from harness.exchange.content import Content
-from harness.exchange.fields import MIB, US, clean, count, number, scaled, settings, whole
+from harness.exchange.fields import MIB, US, at_least_zero, clean, count, number, scaled, settings, whole
 from harness.exchange.imported import ImportedCell, ImportedFile, LatencyFigures, peak_memory
 from harness.records.operators import Operator, OperatorProfile
 from harness.records.origin import StatedFigure, StatedName
@@ -119,17 +119,26 @@ def figures(calls: str, rest: str) -> tuple[LatencyFigures | None, tuple[StatedF
     """
     values = dict(re.findall(r"(\w+)=([-0-9.e+]+)", rest))
     if "min" not in values and "curr" in values:
-        values |= dict.fromkeys(("min", "median", "avg", "p5", "p95"), values["curr"])
+        values |= dict.fromkeys(("min", "max", "median", "avg", "p5", "p95"), values["curr"])
     mean = scaled(values.get("avg"), US)
     median = scaled(values.get("median"), US)
     if median is None:
-        mean_figure = StatedFigure(name=StatedName.LATENCY, value=mean or 0.0, definition="mean of the calls")
+        mean_figure = StatedFigure(
+            name=StatedName.LATENCY,
+            value=mean or 0.0,
+            definition="mean of the calls",
+            least=scaled(values.get("min"), US),
+            most=scaled(values.get("max"), US),
+            deviation=at_least_zero(values.get("std"), US),
+            calls=count(calls),
+        )
         return None, (mean_figure,) if mean else ()
     deviation = number(values.get("std"))
     latency = LatencyFigures(
         median_ns=median,
         mean_ns=mean,
         min_ns=scaled(values.get("min"), US),
+        max_ns=scaled(values.get("max"), US),
         p5_ns=scaled(values.get("p5"), US),
         p95_ns=scaled(values.get("p95"), US),
         variation=deviation * US / mean if deviation is not None and mean else None,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from harness.devices.android.shell.tools.benchmark_model import MEMORY_GROWTH
 from harness.exchange.content import Content
-from harness.exchange.fields import KIB, MB, MIB, MS, clean, count, number, scaled, settings, whole
+from harness.exchange.fields import KIB, MB, MIB, MS, at_least_zero, clean, count, number, scaled, settings, whole
 from harness.exchange.imported import ImportedCell, ImportedFile, LatencyFigures, peak_memory
 from harness.exchange.litert_schema import FIELDS, MESSAGES, PARTS
 from harness.exchange.protobuf import fields_of
@@ -50,6 +50,7 @@ def _cell(content: Content, values: Values) -> ImportedCell:
             median_ns=median,
             mean_ns=mean,
             min_ns=scaled(times.get("min_ms"), MS),
+            max_ns=scaled(times.get("max_ms"), MS),
             p5_ns=scaled(times.get("p5_ms"), MS),
             p95_ns=scaled(times.get("p95_ms"), MS),
             variation=deviation * MS / mean if deviation is not None and mean else None,
@@ -63,14 +64,24 @@ def _cell(content: Content, values: Values) -> ImportedCell:
         settings=settings({"warm-up calls": misc.get("num_warmup_runs")}),
         latency=latency,
         # Older messages have a mean and no median.
-        stated=(StatedFigure(name=StatedName.LATENCY, value=mean, definition="mean of the calls"),)
-        if mean is not None and latency is None
-        else (),
+        stated=() if mean is None or latency else (_mean(mean, times, misc),),
         load_ns=whole(times.get("init_ms"), MS),
         first_ns=whole(times.get("first_inference_ms"), MS),
         memory=peak_memory(peak, _PEAK)
         or peak_memory(overall, MEMORY_GROWTH, loaded_bytes=loaded, steady_bytes=overall),
         file_bytes=whole(misc.get("model_size_mb"), MB),
+    )
+
+
+def _mean(mean: float, times: dict[str, float | str], misc: dict[str, float | str]) -> StatedFigure:
+    return StatedFigure(
+        name=StatedName.LATENCY,
+        value=mean,
+        definition="mean of the calls",
+        least=scaled(times.get("min_ms"), MS),
+        most=scaled(times.get("max_ms"), MS),
+        deviation=at_least_zero(times.get("stddev_ms"), MS),
+        calls=count(misc.get("num_runs")),
     )
 
 

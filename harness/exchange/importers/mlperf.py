@@ -15,6 +15,9 @@ from harness.records.origin import StatedFigure, StatedName
 
 Entry = dict[str, Any]
 
+# What its rate is.
+THROUGHPUT = "the score of MLPerf Mobile"
+
 
 def recognises(content: Content) -> bool:
     """Say whether the file has the parts of a result of the app."""
@@ -78,7 +81,7 @@ def _speeds(run: Entry) -> tuple[StatedFigure, ...]:
     values = (
         (StatedName.LATENCY, scaled(loadgen.get("latency_mean"), SECOND), "mean of the queries"),
         (StatedName.P90, scaled(loadgen.get("latency90"), SECOND), "90th percentile of the queries, by LoadGen"),
-        (StatedName.THROUGHPUT, throughput, "the score of MLPerf Mobile"),
+        (StatedName.THROUGHPUT, throughput, THROUGHPUT),
         (
             StatedName.FIRST_TOKEN,
             scaled(loadgen.get("latency_first_token_mean"), SECOND),

@@ -65,6 +65,7 @@ def _figures(stats: Entry) -> LatencyFigures | None:
         median_ns=middle,
         mean_ns=mean,
         min_ns=scaled(stats.get("min"), SECOND),
+        max_ns=scaled(stats.get("max"), SECOND),
         p25_ns=scaled(stats.get("q1"), SECOND),
         p75_ns=scaled(stats.get("q3"), SECOND),
         variation=deviation * SECOND / mean if deviation is not None and mean else None,

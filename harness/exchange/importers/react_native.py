@@ -123,6 +123,7 @@ def _figures(stats: Entry) -> LatencyFigures | None:
         median_ns=middle,
         mean_ns=mean,
         min_ns=scaled(stats.get("min"), MS),
+        max_ns=scaled(stats.get("max"), MS),
         p90_ns=scaled(stats.get("p90"), MS),
         variation=deviation * MS / mean if deviation is not None and mean else None,
         calls=count(stats.get("count")),

@@ -140,6 +140,8 @@ def _stated_dots(views: Sequence[CellView], *, name: StatedName, label: str, nam
                     name=names[key],
                     format=view.cell.format,
                     value=figure.value,
+                    low=figure.least,
+                    high=figure.most,
                     launches=figure.launches[1:] and figure.launches,
                 )
             )
@@ -204,7 +206,9 @@ def _launches(views: Sequence[CellView], name: StatedName) -> str:
     several = any(
         len(figure.launches) > 1 for v in views if v.measurement and (figure := stated_figure(v.measurement, name))
     )
-    return " Strokes are the values of single launches." if several else ""
+    ranges = any((figure := stated_figure(v.measurement, name)) and figure.most for v in views if v.measurement)
+    strokes = " Strokes are the values of single launches." if several else ""
+    return f"{strokes} Lines reach from the shortest call to the longest." if ranges else strokes
 
 
 def _latency_caption(program: str, views: Sequence[CellView]) -> str:
