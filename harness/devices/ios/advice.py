@@ -5,6 +5,8 @@ from __future__ import annotations
 from harness.errors import IosError, IosTrouble
 
 _SETTINGS_VPN = "Settings > General > VPN & Device Management"
+# Not every command takes an IPA, and this one works for all of them.
+_INSTALL = "phonebench runner install ios --ipa FILE (docs/ios.md says how to make one)"
 
 ADVICE: dict[IosTrouble, str] = {
     IosTrouble.NO_DRIVER: "run: phonebench runner install ios --runtime driver (once per computer; it needs a network)",
@@ -28,9 +30,9 @@ ADVICE: dict[IosTrouble, str] = {
         "iOS 17.0 to 17.3 need a tunnel that only root can make: start sudo DRIVER -m pymobiledevice3 remote tunneld "
         "in another terminal and run again, or update the iPhone to iOS 17.4 or later"
     ),
-    IosTrouble.PROFILE: "sign the app again with a profile that fits, then run again with --ipa FILE (docs/ios.md)",
+    IosTrouble.PROFILE: f"sign the app again with a profile that fits, then install it: {_INSTALL}",
     IosTrouble.NOT_TRUSTED_DEVELOPER: f"trust the app's developer on the iPhone: {_SETTINGS_VPN}",
-    IosTrouble.APP: "give a signed runner app: --ipa FILE.ipa; docs/ios.md says how to make one",
+    IosTrouble.APP: f"install one: {_INSTALL}",
     IosTrouble.TOO_OLD: "update the iPhone, or use another one",
     IosTrouble.FULL: "free some space on the iPhone",
     IosTrouble.BUSY: "wait until it has finished, or use another iPhone",

@@ -62,14 +62,15 @@ def _check_held(steps: list[CheckStep], udid: str) -> None:
         return
     with contextlib.closing(held[0]) as tether:
         store = PhoneStore(tether)
-        _step(steps, "system", lambda: _describe(udid, tether))
+        fit = _step(steps, "system", lambda: _describe(udid, tether))
         _step(steps, "lock", lambda: _check_lock(udid, tether))
         _step(steps, "developer mode", lambda: _check_developer_mode(udid, tether))
         _step(steps, "tunnel", lambda: _check_tunnel(udid, tether))
         _step(steps, "developer image", lambda: _check_image(tether))
         _step(steps, "space", lambda: _check_space(tether))
         _step(steps, "battery", lambda: _describe_battery(tether))
-        if _step(steps, "runner app", lambda: _check_app(udid, tether)):
+        # An iPhone that cannot be measured needs no app.
+        if fit and _step(steps, "runner app", lambda: _check_app(udid, tether)):
             _step(steps, "files", lambda: _check_files(udid, tether, store))
         _step(steps, "process control", lambda: _check_control(tether))
 

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from harness.devices.ios.environment import driver_python, driver_version, make_environment
+from harness.devices.ios.facts import check_facts
 from harness.devices.ios.hold import IosOptions, Tether, held
 from harness.devices.ios.ipa import Ipa, read_ipa
 from harness.devices.ios.runner_app import RunnerApp
@@ -41,6 +42,7 @@ def _install_app(key: str, ipa: Ipa | None) -> InstalledRunner:
     try:
         udid = choose_phone(list_phones(), name_in(key) or "").udid
         with held(udid), contextlib.closing(Tether(udid, driver_python(), IosOptions(ipa=ipa))) as tether:
+            check_facts(udid, tether.facts)
             runner = RunnerApp(tether)
             # Also where the same app is there: it may have been signed again, with a profile that has not expired.
             app = runner.install(ipa) if ipa is not None else runner.ensure()

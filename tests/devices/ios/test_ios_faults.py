@@ -219,7 +219,9 @@ def test_an_app_that_was_removed_and_cannot_be_installed_is_asked_for(
     with session() as device:
         phone.apps.uninstall(BUNDLE)
         for _ in range(2):
-            with pytest.raises(IosError, match="does not have the runner app; give a signed runner app") as raised:
+            with pytest.raises(
+                IosError, match="does not have the runner app; install one: phonebench runner install ios --ipa FILE"
+            ) as raised:
                 launch(device, parcel)
             assert (raised.value.trouble, phone.apps.ended) == (IosTrouble.APP, [])
 

@@ -76,8 +76,16 @@ def test_doctor_goes_on_after_a_step_that_failed(phone: VirtualIPhone) -> None:
     phone.state.developer_mode = False
     steps = {step.name: step for step in check_iphone("ios").steps}
     assert [name for name, step in steps.items() if not step.ok][:2] == ["developer mode", "runner app"]
-    assert "give a signed runner app" in steps["runner app"].detail
+    assert "install one: phonebench runner install ios --ipa FILE" in steps["runner app"].detail
     assert steps["space"].ok
+
+
+def test_doctor_asks_for_no_app_on_an_iphone_that_is_too_old(phone: VirtualIPhone) -> None:
+    phone.state.ios = "14.8"
+    steps = {step.name: step for step in check_iphone("ios").steps}
+    assert [name for name, step in steps.items() if not step.ok] == ["system"]
+    assert "update the iPhone" in steps["system"].detail
+    assert "not needed before iOS 16" in steps["developer mode"].detail
 
 
 def test_the_command_line_shows_the_check_and_what_to_send(phone: VirtualIPhone, tmp_path: Path) -> None:

@@ -230,7 +230,12 @@ def test_an_app_under_another_id_is_found_without_its_ipa(session: Session, make
 
 
 def test_a_missing_app_says_how_to_get_one(session: Session) -> None:
-    with pytest.raises(IosError, match="does not have the runner app; give a signed runner app") as raised, session():
+    with (
+        pytest.raises(
+            IosError, match="does not have the runner app; install one: phonebench runner install ios --ipa FILE"
+        ) as raised,
+        session(),
+    ):
         pass
     assert raised.value.trouble is IosTrouble.APP
 
@@ -259,6 +264,25 @@ def test_an_app_that_the_iphone_would_refuse_is_not_even_sent(
     (refused,) = install_ios("ios", ("app",), make_ipa(**plan))
     assert words in refused.error
     assert phone.apps.installed == {}
+
+
+def test_nothing_is_installed_on_an_iphone_that_is_too_old(phone: VirtualIPhone, make_ipa: Callable[..., Path]) -> None:
+    """Not even an app that would start there, and an app that is missing is not what has to be mended."""
+    phone.state.ios = "14.8"
+    for ipa in (make_ipa(minimum_ios="14.0"), None):
+        (refused,) = install_ios("ios", ("app",), ipa)
+        assert "has iOS 14.8, and phonebench needs iOS 15.1 or later; update the iPhone" in refused.error
+    assert phone.apps.installed == {}
+
+
+def test_an_iphone_with_ios_15_is_measured(
+    phone: VirtualIPhone, session: Session, make_ipa: Callable[..., Path], parcel: Parcel
+) -> None:
+    """It has neither developer mode nor a tunnel."""
+    phone.state.ios, phone.state.developer_mode = "15.1", False
+    with session(make_ipa()) as device:
+        assert launch(device, parcel).reply.status is ReplyStatus.OK
+        assert device.info.os == "iOS 15.1"
 
 
 @pytest.mark.parametrize(
