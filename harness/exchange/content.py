@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.exchange.fields import clean
+from harness.system.files import read_small
 
 # A result file holds figures. JSON takes up to twenty times its size in memory.
 MOST_BYTES = 32 << 20
@@ -79,7 +80,7 @@ def read_content(path: Path) -> Content:
             size = path.stat().st_size / (1 << 20)
             msg = f"{str(path)!r} has {size:.0f} MiB, and at most {MOST_BYTES >> 20} are read: import a part of it"
             raise UsageError(msg)
-        data = path.read_bytes()
+        data = read_small(path, MOST_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         msg = f"cannot read {str(path)!r}: {reason}; check the path"

@@ -22,7 +22,9 @@ import msgspec
 from harness.model.card import ModelCard, PartCard, SourceKind
 from harness.model.language import PREPARED_LANGUAGE
 from harness.model.ready import facts_of
+from harness.model.static_names import MOST_SOURCE_BYTES
 from harness.model.user_code import find_module, is_reference, split_reference
+from harness.system.files import file_sha256, read_small
 
 # 1 (2026-11): the first.
 _SCHEMA = 1
@@ -61,8 +63,7 @@ def source_key(card: ModelCard) -> str:
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for name, file in _files(card, reach):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        digest.update(f"\n{name}\0{content}".encode())
+        digest.update(f"\n{name}\0{file_sha256(file)}".encode())
     return digest.hexdigest()
 
 
@@ -213,8 +214,8 @@ def _parents(module: str) -> Iterator[str]:
 def _imports(module: str, file: Path) -> Iterable[str]:
     """The absolute names of the modules that ``file`` may import. Python that does not parse will fail on load."""
     try:
-        tree = ast.parse(file.read_bytes())
-    except SyntaxError:
+        tree = ast.parse(read_small(file, MOST_SOURCE_BYTES))
+    except (SyntaxError, OSError):
         return
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(tree):

@@ -78,7 +78,7 @@ def verify(path: Path, key: TrustedKey, *, signature: Path | None = None) -> Ver
         msg = f"there is no file or folder {str(path)!r} to verify; check the path"
         raise SignatureError(msg)
     where = signature or signature_of(path)
-    bundle = _read_bundle(path, where)
+    bundle = read_bundle(path, where)
     signed = _signed_digests(bundle, where)
     listing = _listing(path, signed, where)
     reason = _why_refused(listing, bundle, key)
@@ -238,7 +238,8 @@ def _why_refused(listing: _Listing | _Stated, bundle: bytes, key: TrustedKey) ->
     return None
 
 
-def _read_bundle(path: Path, where: Path) -> bytes:
+def read_bundle(path: Path, where: Path) -> bytes:
+    """Return the signature of ``path`` in the file ``where``. Raises `SignatureError` if it cannot be read."""
     try:
         return read_small(where, MOST_BYTES)
     except FileNotFoundError:

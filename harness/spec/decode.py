@@ -13,6 +13,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from harness.errors import UnknownNameError, UsageError, suggestion
+from harness.system.files import read_small
 
 # Where tomllib's messages say the error is; its exceptions carry the place as attributes only from Python 3.14 on.
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -33,16 +34,14 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
     the line, the column and the text of the line.
     """
     try:
-        with path.open("rb") as file:
-            # Not all of it: a device may have no end.
-            content = file.read(MOST_BYTES + 1)
+        content = read_small(path, MOST_BYTES)
     except FileNotFoundError:
         raise
     except OSError as error:
         msg = f"cannot read {what} {str(path)!r}: {error.strerror or error}"
         raise UsageError(msg) from error
-    if len(content) > MOST_BYTES or _DEEP_KEY.search(content):
-        msg = f"cannot read {what} {str(path)!r}: it is too large or nested too deeply; is it the file that you meant?"
+    if _DEEP_KEY.search(content):
+        msg = f"cannot read {what} {str(path)!r}: its keys are nested too deeply; is it the file that you meant?"
         raise UsageError(msg)
     try:
         return tomllib.loads(content.decode("utf-8-sig"))

@@ -12,8 +12,9 @@ import msgspec
 
 from harness.records.measurement import CellStatus
 from harness.store.reader import list_runs
-from harness.store.records import MEASUREMENTS_FILE, RUN_FILE, SCHEMA
+from harness.store.records import MEASUREMENTS_FILE, MOST_HEAD_BYTES, MOST_MEASUREMENTS_BYTES, RUN_FILE, SCHEMA
 from harness.system.decoding import decode_json
+from harness.system.files import read_small
 
 
 class RunStatus(StrEnum):
@@ -83,7 +84,7 @@ def listed_runs(root: Path) -> tuple[ListedRun, ...]:
 def listed_run(folder: Path) -> ListedRun:
     """Return the run in ``folder``; one that cannot be read is listed as damaged."""
     try:
-        head = decode_json((folder / RUN_FILE).read_bytes(), _Head)
+        head = decode_json(read_small(folder / RUN_FILE, MOST_HEAD_BYTES), _Head)
     except (OSError, ValueError, RecursionError):
         return ListedRun(id=folder.name, cells={})
     if head.schema != SCHEMA:
@@ -111,7 +112,7 @@ def _counts(folder: Path, plan: _Plan) -> dict[CellStatus, int]:
 def _outcomes(folder: Path) -> dict[str, CellStatus]:
     """The status of each measured cell; the last measurement of a cell counts."""
     try:
-        lines = (folder / MEASUREMENTS_FILE).read_bytes().splitlines()
+        lines = read_small(folder / MEASUREMENTS_FILE, MOST_MEASUREMENTS_BYTES).splitlines()
     except OSError:
         return {}
     statuses: dict[str, CellStatus] = {}

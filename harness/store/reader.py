@@ -16,6 +16,8 @@ from harness.store.records import (
     GRAPHS_FOLDER,
     LATEST,
     MEASUREMENTS_FILE,
+    MOST_HEAD_BYTES,
+    MOST_MEASUREMENTS_BYTES,
     REPLIES_FOLDER,
     RUN_FILE,
     SCHEMA,
@@ -23,6 +25,7 @@ from harness.store.records import (
     RunRecord,
 )
 from harness.system.decoding import decode_json
+from harness.system.files import read_small
 from harness.system.packed import unpacked
 from harness.wire import RunReply, decode_reply
 
@@ -60,7 +63,7 @@ def find_run(root: Path, name: str) -> Path:
 def ticket_of(folder: Path) -> str | None:
     """Return the ticket under which a run was sent to a cloud that has yet to make its launches; None for any other."""
     try:
-        sent = msgspec.json.decode((folder / CLOUD_FILE).read_bytes())
+        sent = msgspec.json.decode(read_small(folder / CLOUD_FILE, MOST_HEAD_BYTES))
     except (OSError, msgspec.MsgspecError):
         return None
     return str(sent.get("ticket") or "") if isinstance(sent, dict) else None
@@ -114,7 +117,7 @@ def read_kept(run: RunRecord, name: str) -> bytes:
 
     path = run.directory / REPLIES_FOLDER / f"{name}.gz"
     try:
-        data = unpacked(path.read_bytes(), MOST_KEPT_BYTES)
+        data = unpacked(read_small(path, MOST_KEPT_BYTES), MOST_KEPT_BYTES)
     except (OSError, ValueError) as error:
         msg = f"the stored file {str(path)!r} cannot be read: {error}"
         raise StoreError(msg) from error
@@ -131,7 +134,7 @@ def read_graph(run: RunRecord, sha256: str) -> Graph | None:
     """
     path = run.directory / GRAPHS_FOLDER / f"{sha256}.json.gz"
     try:
-        graph = decode_json(unpacked(path.read_bytes(), MOST_GRAPH_BYTES), Graph)
+        graph = decode_json(unpacked(read_small(path, MOST_GRAPH_BYTES), MOST_GRAPH_BYTES), Graph)
     except (OSError, ValueError, RecursionError):
         return None
     return graph if graph.schema == GRAPH_SCHEMA and _is_ordered(graph) else None
@@ -152,7 +155,7 @@ def read_head(folder: Path) -> RunHead:
     """Read the ``run.json`` in ``folder``. Raises `StoreError` when it is damaged or has another version."""
     path = folder / RUN_FILE
     try:
-        data = path.read_bytes()
+        data = read_small(path, MOST_HEAD_BYTES)
         check_schema(data, SCHEMA, str(path))
         return decode_json(data, RunHead)
     # ValueError: invalid JSON or UTF-8. UsageError: the spec holds names that this version does not know.
@@ -168,7 +171,7 @@ def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
     by_cell: dict[str, Measurement] = {}
     damaged = 0
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_small(path, MOST_MEASUREMENTS_BYTES).split(b"\n")
     except OSError as error:
         msg = f"{str(path)!r} cannot be read: {error}"
         raise StoreError(msg) from error

@@ -17,6 +17,8 @@ SCHEMA = 1
 
 RUN_FILE = "run.json"
 MEASUREMENTS_FILE = "measurements.jsonl"
+# Many times what the largest runs have; a run may come from elsewhere.
+MOST_HEAD_BYTES, MOST_MEASUREMENTS_BYTES = 64 << 20, 1 << 30
 REPLIES_FOLDER = "replies"
 GRAPHS_FOLDER = "graphs"
 AB_FILE = "ab.json"

@@ -10,7 +10,7 @@ from harness.errors import SignatureError
 from harness.model.card import ModelCard
 from harness.model.resolve import is_bundled
 from harness.model.user_code import is_beside, is_reference, split_reference
-from harness.signing.bundle import Verified, bundle_of
+from harness.signing.bundle import Verified, bundle_of, read_bundle
 from harness.signing.coverage import RUN_MARK, is_ignored, signature_of
 from harness.signing.keys import check_private_key, key_password
 from harness.signing.require import ignore_compiled_modules, require_signatures
@@ -63,7 +63,7 @@ def bundle_for(artifact: Artifact, card: ModelCard, spec: Spec) -> str:
     """
     source = signature_of(Path(card.source)) if card.ready is not None else None
     if source is not None and source.is_file():
-        return source.read_text(encoding="utf-8", errors="replace")
+        return read_bundle(Path(card.source), source).decode(errors="replace")
     if spec.sign is None or artifact.path is None:
         return ""
     return bundle_of(artifact.path, Path(spec.sign).expanduser()).decode()

@@ -31,13 +31,14 @@ from harness.runners.host.language import OUTPUT_NAMES
 from harness.runners.host.runtimes.language import token_scores
 from harness.runners.host.runtimes.session import SessionError
 from harness.spec.formats import FORMATS
-from harness.system.files import file_sha256, json_sha256
+from harness.system.files import file_sha256, json_sha256, read_small
 from harness.wire import INPUTS_FILE, DType, TensorSpec
 from harness.wire.tensors import Array, write_tensors
 
 # Tokens of one row, and the most rows of text. A bootstrap over rows needs 30 of them.
 WINDOW_TOKENS = 192
 MOST_WINDOWS = 32
+_MOST_TEXT_BYTES = 256 << 20
 # Of a large model fewer, because its float version runs on this computer: about 2 operations per weight and token.
 MOST_OPERATIONS = 4e12
 # Enough rows for prompts of made-up tokens, whose likelihoods say nothing.
@@ -257,7 +258,7 @@ def _windows(facts: LanguageFacts, tokenizer: Any, width: int, most: int) -> Arr
     """The text in rows of ``width`` tokens, each with the token that begins a text; None without a text."""
     if facts.text is None:
         return None
-    text = Path(facts.text).read_text(encoding="utf-8", errors="replace")
+    text = _text_of(Path(facts.text))
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     begin: list[int] = tokenizer("", add_special_tokens=True)["input_ids"][:1]
     step = width - len(begin)
@@ -272,8 +273,7 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
     """The lines of a file of questions. Raises `UsageError` with the number of a line that is not one."""
     questions = []
     # Not `str.splitlines`, which also ends lines at characters that JSON allows within a string.
-    # Programs of Windows mark UTF-8 by a first character.
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").split("\n"), 1):
+    for number, line in enumerate(_text_of(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -294,6 +294,16 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
         msg = f"{path.name} has no questions: write one JSON object a line"
         raise UsageError(msg)
     return questions
+
+
+def _text_of(path: Path) -> str:
+    """The text of a file. Raises `UsageError` for one that cannot be read, or that is no text of a person's size."""
+    try:
+        # Programs of Windows mark UTF-8 by a first character.
+        return read_small(path, _MOST_TEXT_BYTES).decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        msg = f"cannot read {str(path)!r} ({error.strerror or error}): give a text file"
+        raise UsageError(msg) from error
 
 
 def _is_question(value: Any) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import msgspec
-
 from harness.errors import DeviceError
 from harness.system.decoding import decode_json
 
@@ -43,7 +41,7 @@ def read_facts(data: bytes) -> PageFacts:
     """Return the facts that the page sent. Raises `DeviceError` if the page failed, or is not fit to measure in."""
     try:
         facts = decode_json(data, PageFacts)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         text = data[:300].decode(errors="replace")
         msg = f"the browser's page does not report what it is: {text}; update the browser"
         raise DeviceError(msg) from error
