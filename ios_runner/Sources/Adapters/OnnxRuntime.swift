@@ -46,7 +46,7 @@ struct OnnxRuntime {
   func allocator() throws -> UnsafeMutablePointer<OrtAllocator> {
     var allocator: UnsafeMutablePointer<OrtAllocator>?
     try check(api.pointee.GetAllocatorWithDefaultOptions(&allocator))
-    guard let allocator else { throw OnnxError(reason: "there is no allocator") }
+    guard let allocator else { throw OnnxError(reason: "ONNX Runtime has no allocator for this processor") }
     return allocator
   }
 
@@ -57,7 +57,7 @@ struct OnnxRuntime {
     let allocator = try allocator()
     var text: UnsafeMutablePointer<CChar>?
     try check(call(allocator, &text))
-    guard let text else { throw OnnxError(reason: "a text is missing") }
+    guard let text else { throw OnnxError(reason: "ONNX Runtime gave no text where one was due") }
     defer { _ = api.pointee.AllocatorFree(allocator, text) }
     return String(cString: text)
   }
@@ -73,7 +73,7 @@ struct OnnxRuntime {
   ) throws -> OpaquePointer {
     var pointer: OpaquePointer?
     try check(api, call(&pointer))
-    guard let pointer else { throw OnnxError(reason: "the call made nothing") }
+    guard let pointer else { throw OnnxError(reason: "ONNX Runtime reported success, but made nothing") }
     return pointer
   }
 }

@@ -19,7 +19,7 @@ struct OnnxTrace {
   /// Read a trace. Throws a failure `run` if it is not one.
   init(_ json: Json) throws {
     guard case .list(let events) = json else {
-      throw RunFailure.failed(.run, "cannot read the trace of onnxruntime: it is no list of events")
+      throw RunFailure.failed(.run, "cannot read the trace of onnxruntime: it is not a list of events")
     }
     kernels = events.compactMap(OnnxTrace.kernel)
     calls = events.compactMap { event in

@@ -65,25 +65,25 @@
     private func read(_ crypto: OpenSsl) throws -> OpaquePointer {
       let read = crypto.function("d2i_AutoPrivateKey", as: OpenSsl.Read.self)
       guard let bytes = try? Files.bytes(of: file), let pair = parsed(bytes, by: read) else {
-        throw KeystoreError("'\(file)' is no key")
+        throw KeystoreError("the file '\(file)' cannot be read, or holds no key: remove it, and a new one is made")
       }
       return pair
     }
 
     private func made(_ crypto: OpenSsl) throws -> OpaquePointer {
       let named = crypto.function("EVP_PKEY_CTX_new_from_name", as: Named.self)
-      guard let context = named(nil, "EC", nil) else { throw KeystoreError("OpenSSL makes no keys") }
+      guard let context = named(nil, "EC", nil) else { throw KeystoreError("OpenSSL knows no elliptic curves") }
       defer { crypto.function("EVP_PKEY_CTX_free", as: OpenSsl.Free.self)(context) }
       var made: OpaquePointer?
       guard crypto.function("EVP_PKEY_keygen_init", as: Begin.self)(context) == 1,
         crypto.function("EVP_PKEY_CTX_set_group_name", as: SetGroup.self)(context, "P-256") == 1,
         crypto.function("EVP_PKEY_generate", as: Generate.self)(context, &made) == 1, let pair = made
-      else { throw KeystoreError("OpenSSL made no key") }
+      else { throw KeystoreError("OpenSSL could not make a key of the curve P-256") }
       do {
         let bytes = written(pair, by: crypto.function("i2d_PrivateKey", as: Write.self))
         try bytes.withUnsafeBytes { try File(writing: file, mode: 0o600).write($0) }
       } catch {
-        throw KeystoreError("the key cannot be stored: \(error)")
+        throw KeystoreError("the new key cannot be stored: \(error)")
       }
       return pair
     }

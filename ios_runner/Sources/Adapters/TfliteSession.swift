@@ -51,7 +51,7 @@ final class TfliteSession: Session {
       let stored = try TfliteTensor(library.table, native).stored(tensor)
       guard let target = library.table.TfLiteTensorData(native),
         library.table.TfLiteTensorByteSize(native) == stored.data.count
-      else { throw RunFailure.call(TfliteAdapter.title, "input \(at) has no memory of the size of its values") }
+      else { throw RunFailure.call(TfliteAdapter.title, "input \(at) has memory of another size than its values") }
       target.copyMemory(from: stored.data.baseAddress!, byteCount: stored.data.count)
     }
   }

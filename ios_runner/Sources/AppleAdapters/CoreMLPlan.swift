@@ -19,7 +19,7 @@
     init(_ model: URL, _ configuration: MLModelConfiguration) throws {
       let plan = try CoreMLPlan.load(model, configuration)
       guard case .program(let program) = plan.modelStructure, let main = program.functions["main"] else {
-        throw RunFailure.failed(.run, "the model is no program, so Core ML shows no plan for it")
+        throw RunFailure.failed(.run, "Core ML plans ML programs alone, and this model is of another type")
       }
       planned = main.block.operations.compactMap { operation in
         // Constants run nowhere.
@@ -75,7 +75,7 @@
       do {
         return try box.result!.get()
       } catch {
-        throw RunFailure.failed(.run, "Core ML makes no plan: \(error)", detail: "\(error)")
+        throw RunFailure.failed(.run, "Core ML could not plan the model: \(error)", detail: "\(error)")
       }
     }
   }

@@ -40,12 +40,12 @@
       var found: CFTypeRef?
       switch SecItemCopyMatching(more as CFDictionary, &found) {
       case errSecSuccess:
-        guard let data = found as? Data else { throw KeystoreError("the keychain gave no data") }
+        guard let data = found as? Data else { throw KeystoreError("the keychain has no data of the key") }
         return try? Pair(dataRepresentation: data)
       case errSecItemNotFound:
         return nil
       case let status:
-        throw KeystoreError("the keychain answers with error \(status)")
+        throw KeystoreError("the key cannot be read from the keychain: error \(status)")
       }
     }
 
@@ -54,14 +54,14 @@
       do {
         pair = try Pair()
       } catch {
-        throw KeystoreError("the Secure Enclave makes no key: \(error)")
+        throw KeystoreError("the Secure Enclave could not make a key: \(error)")
       }
       let more = NSMutableDictionary(dictionary: EnclaveKeystore.item)
       SecItemDelete(more as CFDictionary)
       more[kSecValueData as String] = pair.dataRepresentation
       more[kSecAttrAccessible as String] = kSecAttrAccessibleWhenUnlockedThisDeviceOnly
       let status = SecItemAdd(more as CFDictionary, nil)
-      guard status == errSecSuccess else { throw KeystoreError("the keychain takes no key: error \(status)") }
+      guard status == errSecSuccess else { throw KeystoreError("the keychain did not store the key: error \(status)") }
       return pair
     }
 

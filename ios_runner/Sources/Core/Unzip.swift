@@ -6,7 +6,7 @@ public enum Unzip {
     for entry in try archive.entries() {
       let parts = entry.name.split(separator: "/", omittingEmptySubsequences: false)
       guard !entry.name.hasPrefix("/"), !parts.contains(".."), !entry.name.contains("\0") else {
-        throw RunFailure.failed(.load, "the zip has a file '\(entry.name)', which leads out of the package")
+        throw RunFailure.failed(.load, "the package has a file '\(entry.name)', which leads out of it: build it again")
       }
       if entry.name.hasSuffix("/") { continue }
       let target = "\(folder)/\(entry.name)"
@@ -76,13 +76,16 @@ struct ZipArchive {
     switch entry.method {
     case 0: content = Array(packed)
     case 8: content = try Inflate.inflated(packed, expecting: entry.bytes)
-    default: throw RunFailure.failed(.load, "the zip has a file packed with method \(entry.method); it must be deflate")
+    default:
+      throw RunFailure.failed(
+        .load,
+        "'\(entry.name)' in the package is packed with method \(entry.method), not with deflate: build it again")
     }
     guard content.count == entry.bytes, Crc32.of(content) == entry.crc else { throw damaged }
     return content
   }
 
-  private var damaged: RunFailure { .failed(.load, "the package is no zip, or it is damaged: deploy it again") }
+  private var damaged: RunFailure { .failed(.load, "the package is not a zip file, or it is damaged: deploy it again") }
 
   private func half(_ at: Int) -> Int? {
     guard at >= 0, at + 2 <= bytes.count else { return nil }

@@ -42,10 +42,23 @@ final class PackageTests: XCTestCase {
     XCTAssertThrowsError(try Unzip.unpack("\(target)/x.zip", into: target))
   }
 
+  func testAFileThatIsPackedInAnotherWayIsNamed() throws {
+    var bytes = try Files.bytes(of: "\(PackageTests.folder)/model.mlpackage.zip")
+    let target = try Golden.folder(for: self)
+    // The method stands ten bytes after the start of an entry in the central directory.
+    let entry = try XCTUnwrap((0..<bytes.count - 4).first { Array(bytes[$0..<$0 + 4]) == [0x50, 0x4B, 1, 2] })
+    bytes[entry + 10] = 99
+    try bytes.withUnsafeBytes(File(writing: "\(target)/x.zip").write)
+    XCTAssertThrowsError(try Unzip.unpack("\(target)/x.zip", into: target)) { error in
+      XCTAssert("\(error)".containsText("' in the package is packed with method 99"), "\(error)")
+      XCTAssert("\(error)".containsText("'model.mlpackage/"), "\(error)")
+    }
+  }
+
   func testAZipThatLeadsOutOfItsFolderIsRefused() throws {
     let target = try Golden.folder(for: self)
     XCTAssertThrowsError(try Unzip.unpack("\(PackageTests.folder)/outside.zip", into: target)) { error in
-      XCTAssert("\(error)".containsText("leads out of the package"), "\(error)")
+      XCTAssert("\(error)".containsText("which leads out of it"), "\(error)")
     }
   }
 }
