@@ -27,7 +27,10 @@ _ANSWER = """\
 """
 _CHART = """\
 <h2>{{ heading }}</h2>
-<figure id="{{ name }}"><div class="chart">{{ svg }}</div><figcaption>{{ caption }}</figcaption></figure>
+<figure id="{{ name }}">
+  <div class="chart" tabindex="0" role="region" aria-label="Chart: {{ heading }}">{{ svg }}</div>
+  <figcaption>{{ caption }}</figcaption>
+</figure>
 """
 _TABLE = """\
 <h2>{{ heading }}</h2>

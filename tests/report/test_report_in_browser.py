@@ -89,6 +89,16 @@ def test_nothing_is_cut_at_this_width(reader: Browser, page: Path, width: int, d
     )
 
 
+def test_what_scrolls_sideways_can_be_reached_by_keyboard(reader: Browser, tmp_path: Path) -> None:
+    (tmp_path / "small.html").write_text(page_of(phone_run()), encoding="utf-8")
+    reader.open(tmp_path / "small.html", width=420)
+    reader.ask("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    scrolling = "[...document.querySelectorAll('div, pre')].filter(e => e.scrollWidth > e.clientWidth + 1"
+    scrolling += " && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))"
+    assert reader.ask(f"{scrolling}.length") > 0
+    assert reader.ask(f"{scrolling}.filter(e => e.tabIndex < 0).map(e => e.outerHTML.slice(0, 80))") == []
+
+
 def test_a_heading_sorts_up_and_down_and_puts_missing_figures_last(reader: Browser, page: Path) -> None:
     reader.open(page)
     for sign, state in ((1, "ascending"), (-1, "descending")):
@@ -270,6 +280,17 @@ def test_the_network_opens_as_its_layers_and_follows_the_keyboard(reader: Browse
     assert network_facts(reader)["name"] == "node_body.0"
     reader.press("Escape")
     assert boxes(reader) == ["▸ stem", "▸ body.0", "▸ body.1"]
+
+
+def test_the_name_of_a_box_has_what_stands_in_it(reader: Browser, drawn: Path) -> None:
+    reader.open(drawn)
+    names: list[list[str]] = reader.ask(
+        "[...document.querySelectorAll('#network .box, .box')].map(b => [b.getAttribute('aria-label'),"
+        " [...b.querySelectorAll('text')].map(t => t.textContent.replace('▸ ', '')).filter(Boolean).join(' ')])"
+    )
+    assert names
+    for name, seen in names:
+        assert name.startswith(seen)
 
 
 def test_colours_of_the_network_say_what_is_known_and_the_corner_what_changed(reader: Browser, drawn: Path) -> None:

@@ -27,7 +27,7 @@ _PAGE = """\
   {% else %}
   <h3>{{ chart.heading }}</h3>
   {% endif %}
-  <div class="chart">{{ svg }}</div>
+  <div class="chart" tabindex="0" role="region" aria-label="Chart: {{ chart.heading }}">{{ svg }}</div>
   <figcaption>{{ chart.caption }}</figcaption>
   {% if chart.folded %}</details>{% endif %}
 </figure>
