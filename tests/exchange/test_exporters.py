@@ -21,7 +21,8 @@ from harness.exchange.crc32c import crc32c
 from harness.exchange.exporters.registry import EXPORTERS
 from harness.exchange.importers.registry import importer_of
 from harness.exchange.outgoing import Files, Outgoing, outgoing_of
-from harness.plan.cells import Cell
+from harness.plan.cells import Cell, Lengths
+from harness.records.generation import GenerationFigure, GenerationSummary
 from harness.records.measurement import CellStatus, Measurement
 from harness.records.operators import Operator, OperatorProfile
 from harness.records.origin import StatedName
@@ -456,6 +457,51 @@ def test_what_comes_in_again_is_what_went_out(name: str, calls: bool) -> None:
         assert before.latency is not None
         assert after.latency is not None
         assert after.latency.median_ns == pytest.approx(before.latency.median_ns, rel=tolerance)
+
+
+def talking(prompt_tokens: int) -> tuple[Cell, Measurement]:
+    """A cell of a language model with that length of prompt, whose two launches had 2 and 4 ms to the first token."""
+    first = RUN.head.plan.cells[0]
+    cell = replace(
+        first, key=f"{first.key}-p{prompt_tokens}", lengths=Lengths(prompt_tokens=prompt_tokens, new_tokens=64)
+    )
+
+    def figure(value: float, *launches: float) -> GenerationFigure:
+        return GenerationFigure(value=value, low=None, high=None, launches=launches, definition="as defined")
+
+    generation = GenerationSummary(
+        prompt_tokens=prompt_tokens,
+        new_tokens=64,
+        tokens=64,
+        ttft=figure(3e6, 2e6, 4e6),
+        prefill=figure(750.0, 1000.0, 500.0),
+        decode=figure(21.5, 21.0, 22.0),
+    )
+    return cell, replace(FIRST, cell=cell.key, generation=generation)
+
+
+def test_a_language_model_goes_to_the_board_as_its_own_rows_have_it() -> None:
+    talked = (talking(128), talking(1024))
+    head = replace(RUN.head, plan=replace(RUN.head.plan, cells=tuple(cell for cell, _ in talked)))
+    run = replace(RUN, head=head, measurements=tuple(measured for _, measured in talked))
+    (data,) = written("litert-leaderboard", out(run, calls=False)).values()
+    rows = [json.loads(line) for line in data.splitlines()]
+    assert [row["row_id"].rpartition("/")[2] for row in rows] == ["p128-d64-n192", "p1024-d64-n1088"]
+    theirs = json.loads((Path(__file__).parent / "files" / "leaderboard.jsonl").read_text().splitlines()[1])
+    assert rows[1]["task"] == theirs["task"]
+    for part in ("conditions", "metrics"):
+        assert rows[1][part].keys() == theirs[part].keys()
+    assert "latency_ms" not in rows[1]
+    rates = {key: rows[1]["metrics"][key] for key in ("prefill_tok_s", "decode_tok_s", "ttft_s")}
+    assert rates == {"prefill_tok_s": 750, "decode_tok_s": 21.5, "ttft_s": 0.003}
+    found = list(again("litert-leaderboard", out(run, calls=False)).values())
+    for measurement in found:
+        stated = {figure.name: (figure.value, figure.launches) for figure in measurement.stated}
+        assert stated == {
+            StatedName.PREFILL: (750, (1000, 500)),
+            StatedName.DECODE: (21.5, (21, 22)),
+            StatedName.FIRST_TOKEN: (3e6, (2e6, 4e6)),
+        }
 
 
 def test_mlperf_gives_back_mean_p90_and_accuracy() -> None:

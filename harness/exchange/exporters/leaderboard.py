@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from harness.exchange.outgoing import (
@@ -20,6 +21,8 @@ from harness.exchange.outgoing import (
     scaled,
     stated,
 )
+from harness.plan.cells import Lengths
+from harness.records.generation import GenerationFigure
 from harness.records.origin import StatedName
 from harness.report.view import CellView, memory_growth
 
@@ -49,10 +52,11 @@ def _row(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
     file = f"{cell.variant}.{cell.format.value}"
     platform = platform_of(device)
     model, measurement = device.model if device else None, view.measurement
+    words = [f"{cell.model}:{file}@{version or 'unknown'}", platform, model, accelerator]
+    if cell.lengths is not None:
+        words.append(f"p{cell.lengths.prompt_tokens}-d{cell.lengths.new_tokens}-n{cell.lengths.total}")
     row = {
-        "row_id": "/".join(
-            word or "unknown" for word in (f"{cell.model}:{file}@{version or 'unknown'}", platform, model, accelerator)
-        ),
+        "row_id": "/".join(word or "unknown" for word in words),
         "model": cell.model,
         "file": file,
         "task": next((facts.task for facts in outgoing.head.models if facts.name == cell.model), None),
@@ -81,7 +85,10 @@ def _row(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
         "status": "measured",
         "date": measurement.started_at[:10] if measurement else None,
     }
-    language = {} if view.latency else _of_language_model(view)
+    if cell.lengths is not None:
+        language = {"task": "text-generation"} | _generated(view, cell.lengths)
+    else:
+        language = {} if view.latency else _of_language_model(view)
     # The board's rows of language models have these figures in place of those of a network.
     return {key: value for key, value in row.items() if key not in _OF_NETWORKS} | language if language else row
 
@@ -109,6 +116,38 @@ def _of_language_model(view: CellView) -> dict[str, Any]:
             for index in range(times)
         ],
     }
+
+
+def _generated(view: CellView, lengths: Lengths) -> dict[str, Any]:
+    """The rates of a cell's own generations. A launch is an iteration, without the generations that warmed it up."""
+    made = view.measurement.generation if view.measurement else None
+    figures = (made.prefill, made.decode, made.ttft) if made else (None, None, None)
+    launches = zip_longest(*(figure.launches if figure else () for figure in figures))
+    iterations = [_rates(prefill, decode, ttft) for prefill, decode, ttft in launches]
+    return {
+        "conditions": {
+            "prefill_tokens": lengths.prompt_tokens,
+            "decode_tokens": lengths.new_tokens,
+            "max_num_tokens": lengths.total,
+            "iterations": len(iterations),
+            "warmup_iterations": 0,
+        },
+        "metrics": {
+            **_rates(*map(_value, figures)),
+            "init_total_ms": scaled(view.load.first_ns if view.load else None, MS),
+            "init_executor_ms": None,
+            "peak_mem_mb": scaled(view.memory.peak_bytes if view.memory else None, KIB * KIB),
+        },
+        "iterations": iterations,
+    }
+
+
+def _rates(prefill: float | None, decode: float | None, ttft_ns: float | None) -> dict[str, float | None]:
+    return {"prefill_tok_s": scaled(prefill, 1), "decode_tok_s": scaled(decode, 1), "ttft_s": scaled(ttft_ns, SECOND)}
+
+
+def _value(figure: GenerationFigure | None) -> float | None:
+    return None if figure is None else figure.value
 
 
 def _latency(outgoing: Outgoing, view: CellView) -> dict[str, float | None]:

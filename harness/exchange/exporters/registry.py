@@ -33,6 +33,7 @@ _SAMPLES, _INTERVAL = "single calls", "intervals over launches"
 _ACCURACY, _FAILED = "accuracy", "cells without results"
 _MEMORY, _LAUNCHES = "memory", "which launch a call belongs to"
 _STATED = "what only other programs state"
+_LANGUAGE = "first token and rates of language models"
 _BUT_MEAN = f"{_STATED} but a mean"
 
 
@@ -89,7 +90,8 @@ _ROWS = (
         name="litert-leaderboard",
         title="rows of LiteRT's leaderboard",
         write=leaderboard.rows,
-        fields="median → latency_ms.median, load → latency_ms.init, peak growth → memory_mb.overall_footprint",
+        fields="median → latency_ms.median, load → latency_ms.init, peak growth → memory_mb.overall_footprint, "
+        "of language models first token and rates → metrics",
         loses=(
             *("threads", _SAMPLES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
             f"{_STATED} but a mean and the speeds of a language model",
@@ -109,7 +111,16 @@ _ROWS = (
         title="FAI-PEP results",
         write=fai_pep.results,
         fields="calls → NET latency values, load → NET load_time, peak → NET peak_memory, operators by name",
-        loses=("threads", _LAUNCHES, _INTERVAL, _CONDITIONS, _FAILED, _BUT_MEAN, "percentiles but p10, p50 and p90"),
+        loses=(
+            "threads",
+            _LAUNCHES,
+            _INTERVAL,
+            _CONDITIONS,
+            _FAILED,
+            _BUT_MEAN,
+            "percentiles but p10, p50 and p90",
+            _LANGUAGE,
+        ),
     ),
     Exporter(
         name="aihub-profile",
@@ -120,6 +131,7 @@ _ROWS = (
             *(_DEVICE, "model, threads and delegate", _LAUNCHES, _INTERVAL, _ACCURACY, _CONDITIONS, _FAILED),
             f"{_STATED} but a latency",
             "percentiles and extremes without single calls",
+            _LANGUAGE,
         ),
     ),
     Exporter(
@@ -130,6 +142,7 @@ _ROWS = (
         loses=(
             *("threads", _SAMPLES, "the first call", _INTERVAL, _ACCURACY, _CONDITIONS, "warm-up and mode"),
             *(_BUT_MEAN, "percentiles but p90"),
+            _LANGUAGE,
         ),
         all_cells=True,
         formats=(Format.PTE,),
@@ -149,6 +162,7 @@ _ROWS = (
             _FAILED,
             _STATED,
             "percentiles and the mean",
+            _LANGUAGE,
         ),
     ),
     Exporter(
@@ -162,6 +176,7 @@ _ROWS = (
             "percentiles but p90",
             "whether an imported result was valid",
             "the data set, of which the app knows only its own",
+            _LANGUAGE,
         ),
     ),
     Exporter(
@@ -178,6 +193,7 @@ _ROWS = (
             _FAILED,
             _BUT_MEAN,
             "extremes without single calls",
+            _LANGUAGE,
         ),
     ),
     Exporter(
