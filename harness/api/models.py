@@ -98,10 +98,18 @@ def _home() -> Path:
 def _exported(module: torch.nn.Module, inputs: torch.Tensor | Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
     import torch
 
-    examples = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs)
+    if not isinstance(module, torch.nn.Module):
+        what = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
+        msg = f"module is {what}: give an instance of torch.nn.Module"
+        raise UsageError(msg)
+    # A sequence alone is unpacked: the keys of a dict are no tensors, and a number has nothing to unpack.
+    examples = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
     if not examples or not all(isinstance(example, torch.Tensor) for example in examples):
         kinds = ", ".join(type(example).__name__ for example in examples) or "nothing"
         msg = f"inputs is {kinds}: give the tensors of one call, in the order of forward"
+        raise UsageError(msg)
+    if any(tensor.is_meta for tensor in (*examples, *module.parameters(), *module.buffers())):
+        msg = "module or inputs are on the device meta, where tensors have no values: load the weights first"
         raise UsageError(msg)
     # A copy: the caller may go on training, on another device.
     network = copy.deepcopy(module).cpu().eval()
@@ -126,7 +134,13 @@ def _part(part: Any) -> dict[str, np.ndarray[Any, Any]]:
     inputs, labels = part if isinstance(part, tuple) and len(part) == 2 else (part, None)  # noqa: PLR2004
     named = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
     arrays = {str(key): _array(value) for key, value in named.items()}
-    return arrays if labels is None else {**arrays, "labels": _array(labels)}
+    arrays = arrays if labels is None else {**arrays, "labels": _array(labels)}
+    counts = {key: len(array) if array.ndim else 0 for key, array in arrays.items()}
+    if len(set(counts.values())) > 1 or not all(counts.values()):
+        words = ", ".join(f"{count} rows of {key}" for key, count in counts.items())
+        msg = f"data has {words}: give one row per call in each array"
+        raise UsageError(msg)
+    return arrays
 
 
 def _array(values: Any) -> np.ndarray[Any, Any]:
@@ -161,6 +175,9 @@ def _digest(
     digest = hashlib.sha256()
     digest.update(f"{torch.__version__}\n{program.graph_module.code}\n{program.graph_signature}\n".encode())
     digest.update(tomli_w.dumps(card).encode())
+    # The graph of a convolution is the same for pictures of any size.
+    for example in program.example_inputs[0] if program.example_inputs else ():
+        digest.update(f"{example.dtype} {tuple(example.shape)}\n".encode())
     # The graph may hold constants beside the weights: positions, masks, tables.
     tensors = {**program.state_dict, **program.constants}
     for key, tensor in sorted(tensors.items()):

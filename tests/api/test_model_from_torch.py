@@ -163,3 +163,32 @@ class Branches(nn.Module):
 def test_what_cannot_become_a_model_is_a_sentence(make: Any, error: Any, words: str) -> None:
     with pytest.raises(error, match=words):
         make()
+
+
+def test_another_size_or_type_of_the_inputs_is_another_model() -> None:
+    """The graph of a convolution is the same for pictures of any size."""
+    network = nn.Conv2d(1, 2, 3)
+    inputs = (torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 9, 9), torch.ones(1, 1, 8, 8))
+    small, large, again = (Model.from_torch(network, tensor).folder for tensor in inputs)
+    assert small == again
+    assert small != large
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs", "data", "words"),
+    [
+        (nn.Linear, torch.zeros(1, 4), None, "module is the class Linear"),
+        (abs, torch.zeros(1, 4), None, "module is builtin_function_or_method"),
+        (nn.Linear(4, 3), 3, None, "inputs is int"),
+        (nn.Linear(4, 3), None, None, "inputs is NoneType"),
+        (nn.Linear(4, 3), {"x": torch.zeros(1, 4)}, None, "inputs is dict"),
+        (nn.Linear(4, 3, device="meta"), torch.zeros(1, 4), None, "on the device meta"),
+        (nn.Linear(4, 3), torch.zeros(1, 4, device="meta"), None, "on the device meta"),
+        (nn.Linear(4, 3), torch.zeros(1, 4), (np.zeros((9, 4)), np.zeros(10)), "9 rows of inputs, 10 rows of labels"),
+        (nn.Linear(4, 3), torch.zeros(1, 4), np.zeros((0, 4)), "0 rows of inputs"),
+        (nn.Linear(4, 3), torch.zeros(1, 4), "abc", "0 rows of inputs"),
+    ],
+)
+def test_odd_arguments_are_refused_by_name(module: Any, inputs: Any, data: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Model.from_torch(module, inputs, data)
