@@ -33,8 +33,8 @@ def night_estimate(spec: Spec, *, budget_min: float) -> str:
     ``budget_min``: the minutes within which comparisons may begin.
     """
     built = len(spec.format) * len(spec.variant)
-    artifacts = sum(1 if _is_ready_made(model) else built for model in spec.model)
-    cells = artifacts * max(1, len(spec.delegate)) * len(spec.threads)
+    files = sum((1 if _is_ready_made(model) else built) * _lengths(model, spec) for model in spec.model)
+    cells = files * max(1, len(spec.delegate)) * len(spec.threads)
     seconds = _launch_seconds(PROFILES[spec.profile], spec.launches)
     lanes = Counter("" if not kind_of(device).concurrent else device for device in spec.device)
     most = cells * _longest(lanes)
@@ -47,8 +47,19 @@ def night_estimate(spec: Spec, *, budget_min: float) -> str:
 
 
 def _is_ready_made(model: str) -> bool:
-    """Whether a model of a spec is a file that is measured as it is."""
-    return KINDS.get(Path(model).suffix.lower()) is SourceKind.READY
+    """Whether a model of a spec is a file, or a folder of ONNX Runtime's generate API, that is measured as it is."""
+    # Every command that shows a run loads this module; few need the readers of models.
+    from harness.model.language import is_genai_folder
+
+    return KINDS.get(Path(model).suffix.lower()) is SourceKind.READY or is_genai_folder(Path(model))
+
+
+def _lengths(model: str, spec: Spec) -> int:
+    """How many lengths of prompts a model of a spec has; only language models have several."""
+    from harness.model.language import is_genai_folder, is_language_folder
+
+    is_language = is_genai_folder(Path(model)) or is_language_folder(Path(model))
+    return len(spec.prompt) if is_language or Path(model).suffix.lower() in (".gguf", ".litertlm") else 1
 
 
 def pairs_estimate(pairs: int, most_pairs: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 from harness.workflows.durations import cells_seconds, night_estimate, pairs_estimate, run_estimate, spoken
+
+LLAMA = '{"architectures": ["LlamaForCausalLM"]}'
 
 
 def plan(*devices: str, profile: ProfileName = ProfileName.QUICK) -> Plan:
@@ -35,6 +38,17 @@ def test_only_devices_that_share_no_processor_run_side_by_side() -> None:
     assert cells_seconds(plan("host", "fake").cells)[0] == 2 * one
     assert cells_seconds(plan("android:a", "android:b").cells)[0] == one
     assert cells_seconds(plan("host", "android:a", "android:b").cells)[0] == 2 * one
+
+
+def test_each_length_of_a_prompt_counts_as_a_cell_of_a_language_model(tmp_path: Path) -> None:
+    ready, folder = tmp_path / "ready", tmp_path / "folder"
+    for path, file, text in ((ready, "genai_config.json", "{}"), (folder, "config.json", LLAMA)):
+        path.mkdir()
+        (path / file).write_text(text)
+    spec = Spec(device=("host",), format=(Format.GENAI, Format.PTE), variant=("fp32",), prompt=(8, 16, 32))
+    for models, cells in (((ready,), 3), ((folder,), 6), (("talk.gguf",), 3), ((folder, "digits"), 8)):
+        said = night_estimate(replace(spec, model=tuple(map(str, models))), budget_min=60.0)
+        assert said.startswith(f"Measuring up to {cells} cells takes ")
 
 
 @pytest.mark.parametrize(
