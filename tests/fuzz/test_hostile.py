@@ -175,6 +175,7 @@ CASES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("board-answer", "no cores", lambda: board_facts(cores=0)),
     ("board-answer", "a Python that is a path", lambda: board_facts(python="../../x.1")),
     ("board-answer", "a refusal without words", lambda: b'\0{"error": "full"}'),
+    ("page-facts", "a name that is not UTF-8", lambda: b'{"user_agent": "\x8e"}'),
     ("library", "a table of segments beyond the end of memory", lambda: b"\x7fELF\x02\x01" + b"\xff" * 60),
     ("apk", "no archive", lambda: b"x"),
     ("wheel", "no archive", lambda: b"x"),

@@ -118,6 +118,21 @@ def test_a_certificate_of_openssl_that_has_expired_is_refused(tmp_path: Path) ->
         read_trusted_key(certificate, now=datetime.now(UTC) + timedelta(days=2))
 
 
+def test_of_a_chain_the_first_certificate_counts_alone(tmp_path: Path) -> None:
+    """Its key and its days: an issuer that still counts does not prolong it, nor does an old one shorten it."""
+    short, long = tmp_path / "short.crt", tmp_path / "long.crt"
+    for certificate, days in ((short, "1"), (long, "30")):
+        private = openssl_key(certificate.with_suffix(".key"), *ec("P-256"))
+        openssl("req", "-x509", "-key", private, "-subj", f"/CN={days}", "-days", days, "-out", certificate)
+    later = datetime.now(UTC) + timedelta(days=2)
+    chain = tmp_path / "chain.crt"
+    chain.write_bytes(short.read_bytes() + long.read_bytes())
+    with pytest.raises(SignatureError, match="expired on"):
+        read_trusted_key(chain, now=later)
+    chain.write_bytes(long.read_bytes() + short.read_bytes())
+    assert read_trusted_key(chain, now=later).pem == read_trusted_key(long).pem
+
+
 @pytest.mark.parametrize("data", [b"", b"\0\xff" * 50, b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"])
 def test_what_is_no_key_is_named(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "no-key"
