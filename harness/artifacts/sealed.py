@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import MissingPackageError, SignatureError
-from harness.system.files import read_small, storage_errors
+from harness.system.files import storage_errors
 from harness.system.scratch import use_root
+from harness.system.small_files import read_small
 
 if TYPE_CHECKING:
     from pyrage.x25519 import Identity

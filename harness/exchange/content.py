@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.exchange.fields import clean
-from harness.system.files import read_small
+from harness.system.small_files import read_small
 
 # A result file holds figures. JSON takes up to twenty times its size in memory.
 MOST_BYTES = 32 << 20

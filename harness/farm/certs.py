@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import MissingPackageError, UsageError
-from harness.system.files import read_small, storage_errors
+from harness.system.files import storage_errors
+from harness.system.small_files import read_small
 
 if TYPE_CHECKING:
     from cryptography import x509

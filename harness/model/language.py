@@ -17,7 +17,8 @@ from harness.readers.gguf import ItemCount, read_gguf_header
 from harness.readers.litertlm import read_litertlm
 from harness.readers.pte import is_language, read_pte
 from harness.system.decoding import plain_json
-from harness.system.files import is_plain_name, read_small
+from harness.system.files import is_plain_name
+from harness.system.small_files import read_small
 from harness.wire import Format
 
 CONFIG_FILE = "config.json"

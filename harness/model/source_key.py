@@ -24,7 +24,8 @@ from harness.model.language import PREPARED_LANGUAGE
 from harness.model.ready import facts_of
 from harness.model.static_names import MOST_SOURCE_BYTES
 from harness.model.user_code import find_module, is_reference, split_reference
-from harness.system.files import file_sha256, read_small
+from harness.system.files import file_sha256
+from harness.system.small_files import read_small
 
 # 1 (2026-11): the first.
 _SCHEMA = 1

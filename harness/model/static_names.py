@@ -7,7 +7,7 @@ import difflib
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.system.files import read_small
+from harness.system.small_files import read_small
 
 # The largest generated modules have a tenth of this.
 MOST_SOURCE_BYTES = 16 << 20

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.readers.facts import FileFacts
 from harness.system.decoding import plain_json
-from harness.system.files import read_small
+from harness.system.small_files import read_small
 
 # The configuration of a model; those of large ones have a few kilobytes.
 MOST_CONFIG_BYTES = 16 << 20

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from harness.errors import SignatureError
 from harness.signing.coverage import ITSELF, SIGNATURE_SUFFIX, check_coverable, cover, folder_names, signature_of
 from harness.signing.keys import TrustedKey, check_private_key, key_password, require_signing
-from harness.system.files import read_small, storage_errors, write_whole
+from harness.system.files import storage_errors, write_whole
+from harness.system.small_files import read_small
 
 if TYPE_CHECKING:
     from model_signing.hashing import Config as HashingConfig

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import MissingPackageError, SignatureError
-from harness.system.files import read_small, storage_errors
+from harness.system.files import storage_errors
+from harness.system.small_files import read_small
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from harness.errors import UnknownNameError, UsageError, suggestion
-from harness.system.files import read_small
+from harness.system.small_files import read_small
 
 # Where tomllib's messages say the error is; its exceptions carry the place as attributes only from Python 3.14 on.
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")

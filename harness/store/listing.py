@@ -14,7 +14,7 @@ from harness.records.measurement import CellStatus
 from harness.store.reader import list_runs
 from harness.store.records import MEASUREMENTS_FILE, MOST_HEAD_BYTES, MOST_MEASUREMENTS_BYTES, RUN_FILE, SCHEMA
 from harness.system.decoding import decode_json
-from harness.system.files import read_small
+from harness.system.small_files import read_small
 
 
 class RunStatus(StrEnum):

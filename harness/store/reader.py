@@ -25,8 +25,8 @@ from harness.store.records import (
     RunRecord,
 )
 from harness.system.decoding import decode_json
-from harness.system.files import read_small
 from harness.system.packed import unpacked
+from harness.system.small_files import read_small
 from harness.wire import RunReply, decode_reply
 
 # What a stored run may unpack to: a few kilobytes of gzip can hold gigabytes. The outputs of a model are the largest.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.records.sensitivity import SCHEMA, Scan
 from harness.store.records import MOST_HEAD_BYTES, ModelFacts, RunRecord
 from harness.system.decoding import decode_json
-from harness.system.files import read_small
+from harness.system.small_files import read_small
 
 SCANS_FOLDER = "sensitivity"
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,22 +36,6 @@ def storage_errors(folder: Path, *, runs_other_code: bool = False) -> Iterator[N
         reason = error.strerror or str(error)
         msg = f"cannot write to {str(folder)!r} ({reason}): make it writable, or choose another folder"
         raise StoreError(msg) from error
-
-
-def read_small(path: Path, most_bytes: int) -> bytes:
-    """Return the content of a regular file of at most ``most_bytes``. Raises `OSError`, with a reason, for any other.
-
-    A pipe may never end, and a device such as ``/dev/zero`` never does. Neither has a size that could be asked for.
-    """
-    # Opening a pipe would wait for somebody who writes into it.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise OSError(errno.EFBIG, f"it has more than {most_bytes} bytes", str(path))
-    return data
 
 
 def write_whole(path: Path, data: bytes, *, wait: bool = True) -> None:

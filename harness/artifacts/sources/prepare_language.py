@@ -31,7 +31,8 @@ from harness.runners.host.language import OUTPUT_NAMES
 from harness.runners.host.runtimes.language import token_scores
 from harness.runners.host.runtimes.session import SessionError
 from harness.spec.formats import FORMATS
-from harness.system.files import file_sha256, json_sha256, read_small
+from harness.system.files import file_sha256, json_sha256
+from harness.system.small_files import read_small
 from harness.wire import INPUTS_FILE, DType, TensorSpec
 from harness.wire.tensors import Array, write_tensors
 
