@@ -6,7 +6,7 @@ light: whatever drives a device is imported inside the function that needs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,8 +74,9 @@ class DeviceKind:
     ``formats`` is for kinds whose runtimes differ from the usual ones: the delegates of each format there, or why there
     is no runtime for it. ``language``: whether its runner runs language models of a format.
 
-    ``present`` returns the keys of the devices that can take work now, without disturbing any of them, for whoever
-    follows devices as they come and go; None where a device must be named.
+    ``present`` returns the keys of the devices that can take work now, all of them or those among the given keys if
+    there are any, without disturbing one, for whoever follows devices as they come and go; None where a device must be
+    named.
 
     ``expand`` replaces a key that stands for several devices, or for whichever one is connected, by their own keys.
     ``concurrent`` allows devices of this kind to measure side by side: they must share no processor with one another.
@@ -95,7 +96,7 @@ class DeviceKind:
     expand: Callable[[str], tuple[str, ...]] = _itself
     formats: Callable[[str], Mapping[Format, tuple[Delegate, ...] | str]] | None = None
     language: Callable[[Format], bool] = _no_language
-    present: Callable[[], tuple[str, ...]] | None = None
+    present: Callable[[Sequence[str]], tuple[str, ...]] | None = None
     concurrent: bool = False
     settings: frozenset[str] = frozenset()
     group_examples: tuple[str, ...] = ()

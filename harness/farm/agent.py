@@ -75,7 +75,7 @@ class HostRoster:
             if kind.present is None:
                 found.update(dict.fromkeys(named))
             elif named or not self.keys:
-                found.update(dict.fromkeys(key for key in kind.present() if not named or key in named))
+                found.update(dict.fromkeys(kind.present(named)))
         return tuple(found)
 
     def describe(self, key: str) -> DeviceInfo:

@@ -9,6 +9,7 @@ from harness.devices.kind import Checkup, DeviceKind, InstalledRunner, name_in
 from harness.errors import DeviceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.devices.device import Device
@@ -36,12 +37,13 @@ def _infos() -> tuple[DeviceInfo, ...]:
     return phone_infos()
 
 
-def _present() -> tuple[str, ...]:
+def _present(named: Sequence[str]) -> tuple[str, ...]:
     from harness.devices.android.adb.server import READY, ensure_server, list_phones, phone_key, server_of
 
     server = server_of()
     ensure_server(server)
-    return tuple(phone_key(phone.serial) for phone in list_phones(server) if phone.state == READY)
+    keys = tuple(phone_key(phone.serial) for phone in list_phones(server) if phone.state == READY)
+    return tuple(key for key in keys if key in named) if named else keys
 
 
 def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  a phone is asked only when it is opened

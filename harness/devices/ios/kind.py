@@ -9,6 +9,7 @@ from harness.devices.kind import Checkup, DeviceKind, InstalledRunner, name_in
 from harness.errors import DeviceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.devices.device import Device
@@ -40,6 +41,13 @@ def _infos() -> tuple[DeviceInfo, ...]:
     from harness.devices.ios.listing import phone_infos
 
     return phone_infos(udids)
+
+
+def _present(named: Sequence[str]) -> tuple[str, ...]:
+    from harness.devices.ios.usbmux import udids_there
+
+    # One that was named may be on Wi-Fi, or on its way back from a restart: whoever opens it waits for it.
+    return tuple(named) or tuple(f"{IOS.name}:{udid}" for udid in udids_there())
 
 
 def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  an iPhone is asked only when it is opened
@@ -88,6 +96,7 @@ IOS = DeviceKind(
     absent="No iPhone is connected. To find out why: phonebench doctor --device ios",
     delegates=_delegates,
     formats=_formats,
+    present=_present,
     expand=_expand,
     # Every iPhone has a processor of its own; the work left to this computer is to wait for them.
     concurrent=True,

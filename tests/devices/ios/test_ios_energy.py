@@ -11,9 +11,11 @@ import pytest
 from harness.devices.device import Execution
 from harness.devices.energy import BLOCK_S, COUNTER, why_no_energy, with_blocks
 from harness.devices.ios.ipa import read_ipa
+from harness.devices.ios.kind import IOS
 from harness.devices.ios.phone import Iphone, open_iphone
 from harness.devices.ios.usbmux import choose_phone, expand_key, list_phones
 from harness.errors import IosError
+from harness.farm.agent import HostRoster
 from harness.records.energy_pairs import pair_of_reply
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.stats.energy_pairs import BlockPair, pair_joules
@@ -133,3 +135,10 @@ def test_an_iphone_over_wifi_is_used_only_by_name(wireless: VirtualIPhone) -> No
         choose_phone(list_phones(), "")
     with pytest.raises(IosError):
         expand_key("ios:all")
+    # Nor does the agent of a farm offer it, which offers each iPhone on a cable.
+    key = f"ios:{wireless.state.udid}"
+    assert IOS.present is not None
+    assert key not in IOS.present(())
+    assert HostRoster(keys=(key,)).present() == (key,)
+    wireless.state.wifi = False
+    assert key in IOS.present(())
