@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ ALONE_S = 100.0
 HEARD_S = 10.0
 # A device that could not be opened, or lost its cells, is tried again after this time.
 AGAIN_S = 60.0
+# How long the agent waits for devices that it opens to see what they are. One that hangs must not keep it from speaking
+# with the depot, which would take the other devices away from it.
+OPENING_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +110,34 @@ class _Slot:
     retry_s: float = 0.0
 
 
+class _Opening:
+    """A device that is opened, in a thread, to see what it is.
+
+    ``info`` is the result, None if it cannot take work for a ``reason``.
+    """
+
+    def __init__(self, roster: Roster, key: str) -> None:
+        self.info: DeviceInfo | None = None
+        self.reason = ""
+        # A daemon: the agent must be able to end while a device hangs.
+        self._thread = threading.Thread(target=self._describe, args=(roster, key), name=f"open {key}", daemon=True)
+        self._thread.start()
+
+    def _describe(self, roster: Roster, key: str) -> None:
+        try:
+            self.info = roster.describe(key)
+        except DeviceError as error:
+            self.reason = str(error)
+        except Exception as error:
+            log.exception("device %r could not be opened", key)
+            self.reason = f"it could not be opened: {error}"
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most ``seconds``; return whether the device has answered."""
+        self._thread.join(max(0.0, seconds))
+        return not self._thread.is_alive()
+
+
 @dataclass(slots=True, kw_only=True)
 class Agent:
     """The agent; `run` serves until `stop` is called from any thread."""
@@ -117,6 +149,7 @@ class Agent:
     clock: Callable[[], float] = time.monotonic
     wall_s: Callable[[], float] = time.time
     _slots: dict[str, _Slot] = field(default_factory=dict)
+    _openings: dict[str, _Opening] = field(default_factory=dict)
     _process: str = field(default_factory=lambda: secrets.token_hex(8))
     _trouble: str = ""
     _heard_s: float = field(default_factory=time.monotonic)
@@ -130,9 +163,12 @@ class Agent:
         finally:
             await self._close()
 
-    async def look(self) -> None:
-        """Look once at the devices, the depot and the spool."""
-        await asyncio.to_thread(self._follow)
+    async def look(self, opening_s: float = OPENING_S) -> None:
+        """Look once at the devices, the depot and the spool.
+
+        A new device that takes longer than ``opening_s`` to open is offered at a later look.
+        """
+        await asyncio.to_thread(self._follow, opening_s)
         granted = await asyncio.to_thread(self._announce)
         if granted is None:
             self._stop_alone()
@@ -146,7 +182,7 @@ class Agent:
         await asyncio.gather(*(self._join(key) for key in sorted(usable - open_now)))
         await asyncio.to_thread(self._empty_spool)
 
-    def _follow(self) -> None:
+    def _follow(self, opening_s: float) -> None:
         """Bring the slots up to date with the devices that are there."""
         try:
             present = self.roster.present()
@@ -154,10 +190,11 @@ class Agent:
             log.warning("cannot list the devices: %s", error)
             present = ()
         now_s = self.clock()
+        self._open(present, now_s, opening_s)
         for key in present:
             slot = self._slots.get(key)
-            if slot is None or (slot.reason and now_s >= slot.retry_s):
-                slot = self._slots[key] = self._look_at(key, slot)
+            if slot is None:
+                continue
             slot.seen_s = now_s
             if slot.bench.trouble and not slot.reason:
                 slot.reason, slot.retry_s = slot.bench.trouble, now_s + AGAIN_S
@@ -167,15 +204,26 @@ class Agent:
                 del self._slots[key]
                 slot.bench.interrupt(f"device {key!r} was unplugged")
 
-    def _look_at(self, key: str, before: _Slot | None) -> _Slot:
+    def _open(self, present: Sequence[str], now_s: float, opening_s: float) -> None:
+        """Open the devices of which it is not known what they are, side by side, and note those that have answered."""
+        for key in present:
+            slot = self._slots.get(key)
+            if key not in self._openings and (slot is None or (slot.reason and now_s >= slot.retry_s)):
+                self._openings[key] = _Opening(self.roster, key)
+        ends_s = time.monotonic() + opening_s
+        for key, opening in list(self._openings.items()):
+            if opening.wait(ends_s - time.monotonic()):
+                del self._openings[key]
+                if key in present:
+                    self._slots[key] = self._slot(key, opening)
+
+    def _slot(self, key: str, opening: _Opening) -> _Slot:
+        before = self._slots.get(key)
         # The bench stays the same: its lock knows whether an earlier cell is still at work.
         bench = before.bench if before else Bench(key, self.site)
-        try:
-            info, reason = self.roster.describe(key), ""
-        except DeviceError as error:
-            info, reason = before.info if before else _unknown(key), str(error)
         bench.trouble = ""
-        return _Slot(bench=bench, info=info, reason=reason, retry_s=self.clock() + AGAIN_S)
+        info = opening.info or (before.info if before else _unknown(key))
+        return _Slot(bench=bench, info=info, reason=opening.reason, retry_s=self.clock() + AGAIN_S)
 
     def _announce(self) -> Granted | None:
         announcement = Announcement(

@@ -87,7 +87,7 @@ class _Host:
         self._scheduler = await without_pages(Scheduler)(protocol="inproc", host="", dashboard=False)
         workers = Workers(Engine(address=self._scheduler.address), self._site.agent)
         agent = Agent(site=self._site, roster=HostRoster(keys=self._keys), workers=workers)
-        await agent.look()
+        await agent.look(START_S / 2)
         self._serving = asyncio.create_task(agent.run())
         return str(self._scheduler.address)
 

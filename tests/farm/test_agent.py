@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,15 +21,18 @@ from tests.farm.test_depot import Clock
 
 @dataclass
 class Roster:
-    """The devices that a test plugs in; those in ``broken`` cannot be opened."""
+    """The devices that a test plugs in; those in ``broken`` cannot be opened, those in ``hanging`` not until set."""
 
     keys: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    hanging: dict[str, threading.Event] = field(default_factory=dict)
 
     def present(self) -> Sequence[str]:
         return tuple(self.keys)
 
     def describe(self, key: str) -> DeviceInfo:
+        if key in self.hanging:
+            self.hanging[key].wait(60)
         if key in self.broken:
             msg = f"phone {key!r} is unauthorised: accept the dialog"
             raise DeviceError(msg)
@@ -101,10 +105,10 @@ class Host:
         self.site = Site(agent="rack1", post=self.post, spool=spool, files=self.folder, opener=shelf.open)
         self.agent = Agent(site=self.site, roster=self.roster, workers=self.queue, clock=self.clock)
 
-    def look(self, at_s: float = 0.0) -> set[str]:
+    def look(self, at_s: float = 0.0, opening_s: float = 60.0) -> set[str]:
         """Let the agent look at ``at_s``; return the devices that are offered."""
         self.clock.now_s = at_s
-        asyncio.run(self.agent.look())
+        asyncio.run(self.agent.look(opening_s))
         return self.queue.joined
 
 
@@ -127,6 +131,21 @@ def test_a_device_that_cannot_take_work_is_announced_with_its_reason_and_tried_a
     host.roster.broken.clear()
     assert host.look(AGAIN_S - 1) == set()
     assert host.look(AGAIN_S) == {"fake:1"}
+
+
+def test_a_device_that_hangs_keeps_neither_the_agent_nor_the_other_devices_waiting(tmp_path: Path) -> None:
+    hanging = {"fake:1": threading.Event(), "fake:3": threading.Event()}
+    host = Host(tmp_path, roster=Roster(keys=["fake:1", "fake:2"], hanging=hanging))
+    assert host.look(opening_s=0.2) == {"fake:2"}
+    host.roster.keys = ["fake:1", "fake:2", "fake:3"]
+    assert host.look(2, opening_s=0.0) == {"fake:2"}
+    assert len(host.post.heard) == 2
+    hanging["fake:1"].set()
+    assert host.look(4, opening_s=1.0) == {"fake:1", "fake:2"}
+    # One that was unplugged before it answered is not offered.
+    host.roster.keys = ["fake:1", "fake:2"]
+    hanging["fake:3"].set()
+    assert host.look(6) == {"fake:1", "fake:2"}
 
 
 def test_a_device_that_lost_its_cells_is_taken_offline_and_tried_again_later(tmp_path: Path) -> None:
