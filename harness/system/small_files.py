@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+_PIECE_BYTES = 1 << 20
+
 
 def read_small(path: Path, most_bytes: int) -> bytes:
     """Return the content of a regular file of at most ``most_bytes``. Raises `OSError`, with a reason, for any other.
@@ -18,7 +20,10 @@ def read_small(path: Path, most_bytes: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        data = file.read(most_bytes + 1)
+        data = bytearray()
+        # Piece by piece: a call for all that a file may have would set aside so much memory for each.
+        while len(data) <= most_bytes and (piece := file.read(min(_PIECE_BYTES, most_bytes + 1 - len(data)))):
+            data += piece
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"it has more than {most_bytes} bytes", str(path))
-    return data
+    return bytes(data)
