@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import subprocess
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -143,37 +145,51 @@ def test_the_weights_of_a_ptl_are_counted(tmp_path: Path, network: Any, frozen: 
     assert facts.inputs is None
 
 
-@pytest.mark.parametrize("delegated", [False, True])
-def test_a_pte_tells_its_tensors_and_weights(tmp_path: Path, network: Any, delegated: bool) -> None:
-    import torch
+_LOWER = """
+import sys, torch
+from pathlib import Path
+from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+from executorch.exir import to_edge_transform_and_lower
+for name in sys.argv[1:]:
+    partitioners = [XnnpackPartitioner()] if name == "delegated" else []
+    program = to_edge_transform_and_lower(torch.export.load(name + ".pt2"), partitioner=partitioners)
+    Path(name + ".pte").write_bytes(program.to_executorch().buffer)
+"""
 
-    partition: Any = pytest.importorskip("executorch.backends.xnnpack.partition.xnnpack_partitioner")
-    from executorch.exir import to_edge_transform_and_lower
 
-    partitioners = [partition.XnnpackPartitioner()] if delegated else []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.export.export(network, (torch.zeros(1, 1, 8, 8),))
-        buffer = to_edge_transform_and_lower(program, partitioner=partitioners).to_executorch().buffer
-    (tmp_path / "net.pte").write_bytes(buffer)
-    facts = read_pte_tensors(tmp_path / "net.pte")
+@pytest.fixture(scope="module")
+def programs(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``.pte`` files: ``portable``, ``delegated`` to XNNPACK, and ``open`` in one size.
+
+    Made in a process of its own: ExecuTorch's exporter crashes where some other libraries are loaded.
+    """
+    torch: Any = pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("programs")
+    whole = torch.export.export(network, (torch.zeros(1, 1, 8, 8),))
+    rows = torch.export.Dim("rows", min=2, max=16)
+    linear = torch.nn.Linear(4, 3).eval()
+    made = {
+        "portable": whole,
+        "delegated": whole,
+        "open": torch.export.export(linear, (torch.zeros(8, 4),), dynamic_shapes=({0: rows},)),
+    }
+    for name, program in made.items():
+        torch.export.save(program, folder / f"{name}.pt2")
+    command = [sys.executable, "-P", "-W", "ignore", "-c", _LOWER, *made]
+    subprocess.run(command, cwd=folder, check=True, timeout=300)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["portable", "delegated"])
+def test_a_pte_tells_its_tensors_and_weights(programs: Path, network: Any, name: str) -> None:
+    facts = read_pte_tensors(programs / f"{name}.pte")
     assert facts.inputs == (FileTensor(name="input_0", kind="float32", shape=(1, 1, 8, 8)),)
     assert facts.outputs == (FileTensor(name="output_0", kind="float32", shape=(1, 10)),)
     assert facts.weights == {"float32": parameters(network)}
 
 
-def test_a_pte_of_open_sizes_tells_its_limits(tmp_path: Path) -> None:
-    torch: Any = pytest.importorskip("torch")
-    pytest.importorskip("executorch.exir")
-    from executorch.exir import to_edge_transform_and_lower
-
-    rows = torch.export.Dim("rows", min=2, max=16)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.export.export(torch.nn.Linear(4, 3).eval(), (torch.zeros(8, 4),), dynamic_shapes=({0: rows},))
-        buffer = to_edge_transform_and_lower(program).to_executorch().buffer
-    (tmp_path / "net.pte").write_bytes(buffer)
-    facts = read_pte_tensors(tmp_path / "net.pte")
+def test_a_pte_of_open_sizes_tells_its_limits(programs: Path) -> None:
+    facts = read_pte_tensors(programs / "open.pte")
     assert facts.inputs == (FileTensor(name="input_0", kind="float32", shape=(16, 4), bounded=True),)
 
 
