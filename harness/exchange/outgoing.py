@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from harness.exchange.definitions import MEANS
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, LaunchSummary, Measurement
 from harness.records.metric import Metric, Reading
@@ -153,15 +154,6 @@ def deviation(view: CellView) -> float | None:
     return latency.variation * latency.mean_ns
 
 
-# A mean of all calls, in the words of the importers; a trimmed mean or an estimate is something else.
-_MEANS = ("mean of the calls", "mean of the queries", "mean of the repetitions")
-
-
-def stated(view: CellView, name: StatedName) -> StatedFigure | None:
-    """Return what the program of an imported cell states under ``name``."""
-    return stated_figure(view.measurement, name) if view.measurement else None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallTimes:
     """The calls of a cell in a few figures, in ns: None for what is not known. ``count`` counts them."""
@@ -176,8 +168,8 @@ class CallTimes:
 
 def stated_mean(view: CellView) -> StatedFigure | None:
     """Return the mean of all calls that the program of an imported cell states; None for an estimate and the like."""
-    figure = stated(view, StatedName.LATENCY)
-    return figure if figure is not None and figure.definition in _MEANS else None
+    figure = stated_figure(view.measurement, StatedName.LATENCY)
+    return figure if figure is not None and figure.definition in MEANS else None
 
 
 def call_times(outgoing: Outgoing, view: CellView) -> CallTimes:

@@ -169,7 +169,7 @@ def _authority(root: Path) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
         )
         raise UsageError(msg) from error
     if not isinstance(key, EllipticCurvePrivateKey):
-        msg = f"the key of the authority in {str(root)!r} is no EC key: make a new authority in an empty folder"
+        msg = f"the key of the authority in {str(root)!r} is not an EC key: make a new authority in an empty folder"
         raise UsageError(msg)
     return certificate, key
 

@@ -28,9 +28,9 @@ def _stated(name: StatedName) -> Callable[[Measurement], Reading | None]:
     return read
 
 
-def stated_figure(measurement: Measurement, name: StatedName) -> StatedFigure | None:
-    """Return the figure of that name, or None if the file did not state it."""
-    return next((figure for figure in measurement.stated if figure.name is name), None)
+def stated_figure(measurement: Measurement | None, name: StatedName) -> StatedFigure | None:
+    """Return the figure of that name, or None if the file did not state it, or the cell was not measured."""
+    return next((figure for figure in measurement.stated if figure.name is name), None) if measurement else None
 
 
 def _row(name: StatedName, label: str, unit: str, formatter: ValueFormatter, *, hint: str) -> Metric:

@@ -45,7 +45,7 @@ def write_as(output: Output, run: RunRecord, folder: Path) -> tuple[Path, ...]:
 
     Raises `StoreError` if they cannot be written, `UsageError` if the form needs a program that is not installed.
     """
-    # Drawing takes up to a minute, and would be in vain.
+    # Drawing takes up to a minute, so find out first whether the result can be written.
     check_writable(folder)
     return _WRITERS[output](run, folder)
 

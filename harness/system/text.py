@@ -28,7 +28,7 @@ def whole_number(text: str) -> int | None:
 
 
 def finite_number(text: str | None) -> float | None:
-    """Return the number in ``text``, None if it is none; some phones report NaN for a sensor that they lack."""
+    """Return the number in ``text``, None if it is not a finite one: some phones report NaN for a missing sensor."""
     try:
         number = float(text) if text is not None else None
     except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from harness.artifacts.build import BuildOrder
 from harness.artifacts.needs import Missing, missing_for, together
@@ -114,9 +115,13 @@ def _all_of(missing: Missing) -> str:
 
 def only_on(devices: tuple[str, ...], spec: Spec) -> Spec:
     """Return ``spec`` for some of its devices, without the runners that were given for the others."""
-    offered = {name for device in devices for name in kind_of_key(device).settings}
-    wheels, ipa = (spec.wheels if "wheels" in offered else None), (spec.ipa if "ipa" in offered else None)
-    return replace(spec, device=devices, wheels=wheels, ipa=ipa)
+    foreign: dict[str, Any] = dict.fromkeys(SOURCES - _offered(devices))
+    return replace(spec, device=devices, **foreign)
+
+
+def _offered(devices: tuple[str, ...]) -> set[str]:
+    """The settings that at least one of the devices has."""
+    return {name for device in devices for name in kind_of_key(device).settings}
 
 
 def _check_settings(devices: tuple[str, ...], settings: PhoneSettings) -> None:
@@ -124,7 +129,7 @@ def _check_settings(devices: tuple[str, ...], settings: PhoneSettings) -> None:
 
     A setting that says where a runner comes from is for the devices that have it; the others do not mind.
     """
-    offered = {name for device in devices for name in kind_of_key(device).settings}
+    offered = _offered(devices)
     changed = [name for name in settings.changed() if name not in SOURCES or name not in offered]
     for device in devices:
         foreign = [name for name in changed if name not in kind_of_key(device).settings]

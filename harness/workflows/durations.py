@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.devices.registry import kind_of
 from harness.model.card import KINDS, SourceKind
 from harness.plan.cells import Cell, Plan
+from harness.spec.formats import FORMATS
 from harness.spec.profiles import PROFILES, SECOND_NS, Profile
 from harness.spec.spec import Spec
 
@@ -18,6 +19,9 @@ LAUNCH_OVERHEAD_S = 3.0
 BLOCK_S = (5.0, 15.0)
 # One build of the tiny network of ``phonebench formats``, with the imports of the converters spread over all builds.
 PROBE_BUILD_S = (1.0, 3.0)
+
+# Files that hold nothing but language models.
+_LANGUAGE_FILES = {f".{format_.value}" for format_, row in FORMATS.items() if row.only_language}
 
 Range = tuple[float, float]
 
@@ -58,8 +62,9 @@ def _lengths(model: str, spec: Spec) -> int:
     """How many lengths of prompts a model of a spec has; only language models have several."""
     from harness.model.language import is_genai_folder, is_language_folder
 
-    is_language = is_genai_folder(Path(model)) or is_language_folder(Path(model))
-    return len(spec.prompt) if is_language or Path(model).suffix.lower() in (".gguf", ".litertlm") else 1
+    path = Path(model)
+    is_language = path.suffix.lower() in _LANGUAGE_FILES or is_genai_folder(path) or is_language_folder(path)
+    return len(spec.prompt) if is_language else 1
 
 
 def pairs_estimate(pairs: int, most_pairs: int) -> str:

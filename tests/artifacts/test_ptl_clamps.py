@@ -114,7 +114,7 @@ def sqnr_db(network: nn.Module, path: Path, engine: str) -> float:
 
 
 BODIES = ABSORBED | IN_FLOAT | RIGHT
-# oneDNN's kernels saturate on x86 without VNNI: there they are no second opinion of weights that have eight bits.
+# oneDNN's kernels saturate on x86 without VNNI, so there they cannot confirm a file with eight-bit weights.
 ENGINES = ["qnnpack"] if saturates() else ["qnnpack", "onednn"]
 
 

@@ -1,4 +1,4 @@
-"""The other end of a connection: it says what it is given and nothing else."""
+"""The other end of a connection, which sends the bytes that it is given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 class Speaker:
-    """Listens on a port of loopback. Whoever connects gets the bytes set last, and then the end of the stream."""
+    """Listens on a loopback port. Each client receives the bytes that were set last, then the end of the stream."""
 
     def __init__(self) -> None:
         self._says = b""
@@ -17,7 +17,7 @@ class Speaker:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def says(self, data: bytes) -> None:
-        """Say this from now on."""
+        """Send ``data`` to every client from now on."""
         self._says = data
 
     def _serve(self) -> None:
@@ -26,6 +26,6 @@ class Speaker:
             with connection, contextlib.suppress(OSError):
                 connection.sendall(self._says)
                 connection.shutdown(socket.SHUT_WR)
-                # A connection that is closed with something unread takes back what was said.
+                # Closing a connection while input is unread resets it, and the other side may lose what was sent.
                 while connection.recv(1 << 16):
                     pass

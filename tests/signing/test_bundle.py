@@ -185,7 +185,7 @@ def test_what_has_no_bytes_is_neither_signed_nor_accepted(
 def test_a_pipe_is_no_signature(tmp_path: Path, trusted: TrustedKey) -> None:
     (tmp_path / "model.bin").write_bytes(b"x")
     os.mkfifo(tmp_path / "model.bin.sig")
-    assert "model.bin.sig' cannot be read (it is no regular file)" in refusal(tmp_path / "model.bin", trusted)
+    assert "model.bin.sig' cannot be read (it is not a regular file)" in refusal(tmp_path / "model.bin", trusted)
 
 
 def test_a_folder_that_cannot_be_listed_is_refused(key: KeyFiles, trusted: TrustedKey, readable_by_all: Path) -> None:

@@ -147,9 +147,9 @@ def test_what_is_no_key_is_named(tmp_path: Path, data: bytes) -> None:
 def test_what_has_no_end_is_no_key(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(SignatureError, match=rf"{path}' cannot be read \(it is no regular file\)"):
+        with pytest.raises(SignatureError, match=rf"{path}' cannot be read \(it is not a regular file\)"):
             check_private_key(path)
-        with pytest.raises(SignatureError, match=rf"{path}' cannot be read \(it is no regular file\)"):
+        with pytest.raises(SignatureError, match=rf"{path}' cannot be read \(it is not a regular file\)"):
             read_trusted_key(path)
 
 

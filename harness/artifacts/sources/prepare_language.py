@@ -298,7 +298,7 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
 
 
 def _text_of(path: Path) -> str:
-    """The text of a file. Raises `UsageError` for one that cannot be read, or that is no text of a person's size."""
+    """The text of a file. Raises `UsageError` for one that cannot be read, or is too large for a text."""
     try:
         # Programs of Windows mark UTF-8 by a first character.
         return read_small(path, _MOST_TEXT_BYTES).decode("utf-8-sig", errors="replace")

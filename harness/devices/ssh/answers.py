@@ -1,6 +1,6 @@
-"""Reads what a board's agent answers. The board may be somebody else's, so nothing in an answer is taken for granted.
+"""Reads the answers of a board's agent. The board may be somebody else's, so every answer is checked.
 
-What an answer must hold is said by one type per question. The rest of it is kept, but nothing relies on it.
+Each question has a type that states what its answer must contain. Other fields are kept, but nothing relies on them.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ _ANSWERS: dict[str, Any] = {
 def read_answer(board: str, line: bytes, question: str) -> dict[str, Any]:
     """Return the answer in ``line`` to the question called ``question``, such as ``look``.
 
-    Raises `BoardError` for a refusal, and for an answer that is none.
+    Raises `BoardError` if the board refuses, or if the answer is malformed.
     """
     try:
         answer = plain_json(line.decode("utf-8"))
@@ -114,16 +114,16 @@ def read_answer(board: str, line: bytes, question: str) -> dict[str, Any]:
         else:
             msgspec.convert(answer, _ANSWERS.get(question, dict[str, Any]))
             return dict(answer)
-    # ValueError: also for what is not UTF-8, no JSON, or of another shape.
+    # ValueError: not UTF-8, not JSON, or fields that do not match the type.
     except ValueError as error:
-        what = f"gives an answer to {question!r} that is none of phonebench's agent ({error})"
+        what = f"sent a malformed answer to {question!r} ({error})"
         raise board_error(BoardTrouble.REFUSED, board, what) from error
     raise _refused(board, refusal["error"], refusal["what"])
 
 
 def too_long(board: str) -> BoardError:
     """Return the error for an answer that does not end."""
-    return board_error(BoardTrouble.REFUSED, board, f"gives an answer of more than {MOST_BYTES >> 20} MiB")
+    return board_error(BoardTrouble.REFUSED, board, f"sent an answer of more than {MOST_BYTES >> 20} MiB")
 
 
 def _refused(board: str, kind: str, what: str) -> BoardError:

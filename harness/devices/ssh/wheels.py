@@ -183,12 +183,12 @@ def _quoted(part: str) -> str:
 
 
 def read_wheel(path: Path, *, board: str) -> Wheel:
-    """Return the facts of a wheel. Raises `BoardError` if it is none."""
+    """Return the facts about a wheel. Raises `BoardError` if the file is not a wheel, or is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(info.file_size for info in archive.infolist())
         return Wheel(path=path, sha256=file_sha256(path), unpacked_bytes=unpacked)
-    # RuntimeError: of an unknown version of zip. ValueError: a name that is not UTF-8.
+    # RuntimeError: an unknown version of zip. ValueError: a name that is not UTF-8.
     except (OSError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
-        what = f"cannot be given {path.name!r}, which is no wheel or damaged ({error})"
+        what = f"cannot be given {path.name!r}, which is not a wheel or is damaged ({error})"
         raise board_error(BoardTrouble.WHEELS, board, what) from error

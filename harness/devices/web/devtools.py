@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -115,43 +114,34 @@ class DevTools:
             future = self._waiting.pop(message.id, None)
         if future is None:
             return
-        if message.error is not None:
-            future.set_exception(DevToolsError(message.error))
+        if message.problem is not None:
+            future.set_exception(DevToolsError(message.problem))
         else:
             future.set_result(message.result)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A message of the browser: the answer to the call ``id``, or an event, which has a ``method`` instead."""
+class Message(msgspec.Struct, frozen=True):
+    """A message of the browser: the answer to the call ``id``, or an event, which has a ``method`` instead.
 
-    id: int | None
-    method: str
-    params: dict[str, Any]
-    result: dict[str, Any]
-    error: str | None
+    ``error`` says why a call failed; it is a table with a ``message``, or whatever else the browser sent.
+    """
 
-
-def read_message(data: bytes) -> Message:
-    """Return what is in a message. Raises `ValueError` if it is no JSON object, or one of other types."""
-    plain = plain_json(data.decode("utf-8"))
-    answer = msgspec.convert(plain, _Answer)
-    error = answer.error
-    return Message(
-        id=answer.id,
-        method=answer.method,
-        params=answer.params,
-        result=answer.result,
-        error=None if error is None else str(error.get("message", error) if isinstance(error, dict) else error),
-    )
-
-
-class _Answer(msgspec.Struct, frozen=True):
     id: int | None = None
     method: str = ""
     params: dict[str, Any] = {}
     result: dict[str, Any] = {}
     error: Any = None
+
+    @property
+    def problem(self) -> str | None:
+        """The error in words, None without one."""
+        words = self.error.get("message", self.error) if isinstance(self.error, dict) else self.error
+        return None if self.error is None else str(words)
+
+
+def read_message(data: bytes) -> Message:
+    """Return what is in a message. Raises `ValueError` if it is not a JSON object with fields of these types."""
+    return msgspec.convert(plain_json(data.decode("utf-8")), Message)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -295,7 +295,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, f"unknown question {name!r}")
 
     def _pass_over(self, size: int) -> None:
-        """Read a small body that nobody wants, so that its sender sees the answer; a large one ends the connection."""
+        """Drop a small body, so that its sender receives the answer; close the connection after a large one."""
         self.close_connection = size > _BLOCK_BYTES
         self.rfile.read(min(size, _BLOCK_BYTES))
 

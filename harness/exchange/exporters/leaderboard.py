@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -17,14 +18,14 @@ from harness.exchange.outgoing import (
     delegate_used,
     json_lines,
     platform_of,
-    said,
     scaled,
-    stated,
 )
 from harness.plan.cells import Lengths
 from harness.records.generation import GenerationFigure
-from harness.records.origin import StatedName
+from harness.records.origin import StatedFigure, StatedName
+from harness.records.stated_metrics import stated_figure
 from harness.report.view import CellView, memory_growth
+from harness.system.text import whole_number
 
 # What the board names the speeds of language models, and what they depend on.
 _SPEEDS = {
@@ -86,68 +87,57 @@ def _row(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
         "date": measurement.started_at[:10] if measurement else None,
     }
     if cell.lengths is not None:
-        language = {"task": "text-generation"} | _generated(view, cell.lengths)
+        language = _measured_speeds(view, cell.lengths)
     else:
-        language = {} if view.latency else _of_language_model(view)
+        language = {} if view.latency else _stated_speeds(view)
     # The board's rows of language models have these figures in place of those of a network.
     return {key: value for key, value in row.items() if key not in _OF_NETWORKS} | language if language else row
 
 
-def _of_language_model(view: CellView) -> dict[str, Any]:
+def _stated_speeds(view: CellView) -> dict[str, Any]:
     """The speeds of a language model as its program states them; nothing for another network."""
-    told = {key: figure for name, key in _SPEEDS.items() if (figure := stated(view, name))}
-    if not told:
+    told = {key: stated_figure(view.measurement, name) for name, key in _SPEEDS.items()}
+    if not any(told.values()):
         return {}
-    units = {"ttft_s": SECOND}
-    metrics = {key: scaled(figure.value, units.get(key, 1)) for key, figure in told.items()}
-    metrics |= {
-        "init_total_ms": scaled(view.load.first_ns if view.load else None, MS),
-        "peak_mem_mb": scaled(view.memory.peak_bytes if view.memory else None, KIB * KIB),
-    }
-    launches = {key: figure.launches for key, figure in told.items() if figure.launches}
-    times = min(map(len, launches.values()), default=0)
     settings = view.measurement.origin.settings if view.measurement and view.measurement.origin else {}
-    conditions = {key: int(words) for key, name in _CONDITIONS.items() if (words := settings.get(name, "")).isdecimal()}
-    return {
-        "metrics": said(metrics),
-        "conditions": {**conditions, "warmup_iterations": 0},
-        "iterations": [
-            {key: scaled(values[index], units.get(key, 1)) for key, values in launches.items()}
-            for index in range(times)
-        ],
-    }
+    conditions = {key: whole_number(settings.get(name, "")) for key, name in _CONDITIONS.items()}
+    return _language(view, conditions, told)
 
 
-def _generated(view: CellView, lengths: Lengths) -> dict[str, Any]:
-    """The rates of a cell's own generations. A launch is an iteration, without the generations that warmed it up."""
+def _measured_speeds(view: CellView, lengths: Lengths) -> dict[str, Any]:
+    """The speeds of a cell's own generations."""
     made = view.measurement.generation if view.measurement else None
     figures = (made.prefill, made.decode, made.ttft) if made else (None, None, None)
-    launches = zip_longest(*(figure.launches if figure else () for figure in figures))
-    iterations = [_rates(prefill, decode, ttft) for prefill, decode, ttft in launches]
+    counts = (lengths.prompt_tokens, lengths.new_tokens, lengths.total)
+    conditions = dict(zip(_CONDITIONS, counts, strict=True))
+    return {"task": "text-generation"} | _language(view, conditions, dict(zip(_SPEEDS.values(), figures, strict=True)))
+
+
+def _language(
+    view: CellView,
+    conditions: Mapping[str, int | None],
+    speeds: Mapping[str, GenerationFigure | StatedFigure | None],
+) -> dict[str, Any]:
+    """What a row has of a language model. A launch is an iteration, without the generations that warmed it up."""
+    launches = zip_longest(*(figure.launches if figure else () for figure in speeds.values()))
+    iterations = [_in_units(dict(zip(speeds, values, strict=True))) for values in launches]
+    loading = {
+        "init_total_ms": scaled(view.load.first_ns if view.load else None, MS),
+        "init_executor_ms": None,
+        "peak_mem_mb": scaled(view.memory.peak_bytes if view.memory else None, KIB * KIB),
+    }
     return {
-        "conditions": {
-            "prefill_tokens": lengths.prompt_tokens,
-            "decode_tokens": lengths.new_tokens,
-            "max_num_tokens": lengths.total,
-            "iterations": len(iterations),
-            "warmup_iterations": 0,
-        },
-        "metrics": {
-            **_rates(*map(_value, figures)),
-            "init_total_ms": scaled(view.load.first_ns if view.load else None, MS),
-            "init_executor_ms": None,
-            "peak_mem_mb": scaled(view.memory.peak_bytes if view.memory else None, KIB * KIB),
-        },
+        "conditions": {**conditions, "iterations": len(iterations), "warmup_iterations": 0},
+        "metrics": _in_units({key: figure.value if figure else None for key, figure in speeds.items()}) | loading,
         "iterations": iterations,
     }
 
 
-def _rates(prefill: float | None, decode: float | None, ttft_ns: float | None) -> dict[str, float | None]:
-    return {"prefill_tok_s": scaled(prefill, 1), "decode_tok_s": scaled(decode, 1), "ttft_s": scaled(ttft_ns, SECOND)}
-
-
-def _value(figure: GenerationFigure | None) -> float | None:
-    return None if figure is None else figure.value
+def _in_units(speeds: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The speeds in the units of the board: tokens per second, and seconds."""
+    return {
+        key: scaled(value, SECOND if key == _SPEEDS[StatedName.FIRST_TOKEN] else 1) for key, value in speeds.items()
+    }
 
 
 def _latency(outgoing: Outgoing, view: CellView) -> dict[str, float | None]:

@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from harness import __version__
-from harness.exchange.importers.mlperf import THROUGHPUT
+from harness.exchange.definitions import MLPERF_SCORE
 from harness.exchange.outgoing import (
     ACCELERATORS,
     SECOND,
@@ -18,11 +18,11 @@ from harness.exchange.outgoing import (
     delegate_used,
     json_file,
     safe_name,
-    stated,
     stated_mean,
 )
 from harness.records.device import DeviceInfo
 from harness.records.origin import StatedName
+from harness.records.stated_metrics import stated_figure
 from harness.report.view import CellView
 from harness.spec.profiles import PROFILES, ProfileName
 
@@ -112,9 +112,13 @@ def _performance(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
 
 def _stated_performance(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
     """What an imported cell states: its mean and p90 are those of the queries, as in a result of the app itself."""
-    mean, p90, rate = stated_mean(view), stated(view, StatedName.P90), stated(view, StatedName.THROUGHPUT)
+    mean, p90, rate = (
+        stated_mean(view),
+        stated_figure(view.measurement, StatedName.P90),
+        stated_figure(view.measurement, StatedName.THROUGHPUT),
+    )
     # Other programs have rates of another kind.
-    rate = rate if rate is not None and rate.definition == THROUGHPUT else None
+    rate = rate if rate is not None and rate.definition == MLPERF_SCORE else None
     if mean is None and p90 is None and rate is None:
         return None
     loadgen = None
@@ -148,7 +152,7 @@ def _loadgen(view: CellView, times_ns: tuple[float, float], measured_ns: int) ->
 
 
 def _accuracy(outgoing: Outgoing, view: CellView) -> dict[str, Any] | None:
-    told = stated(view, StatedName.ACCURACY)
+    told = stated_figure(view.measurement, StatedName.ACCURACY)
     if view.accuracy is not None:
         value, count = view.accuracy.value, view.accuracy.count
     elif told is not None:

@@ -123,8 +123,9 @@ def _stats(times_ns: list[int]) -> dict[str, Any]:
 
 def _summary(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
     latency, told = view.latency, call_times(outgoing, view)
-    quartiles = (latency.p25_ns, latency.p75_ns) if latency else (None, None)
-    between = None if None in quartiles else (quartiles[1] or 0.0) - (quartiles[0] or 0.0)
+    between = None
+    if latency is not None and latency.p25_ns is not None and latency.p75_ns is not None:
+        between = latency.p75_ns - latency.p25_ns
     return said(
         {
             "count": told.count,

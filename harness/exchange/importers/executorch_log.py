@@ -6,6 +6,7 @@ import re
 from pathlib import PurePosixPath
 
 from harness.exchange.content import Content
+from harness.exchange.definitions import MEAN_OF_CALLS
 from harness.exchange.fields import MS, clean, count, scaled, settings, whole
 from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile
 from harness.records.origin import StatedFigure, StatedName
@@ -65,7 +66,7 @@ def _run(content: Content, text: str) -> tuple[ImportedCell, str]:
     samples = tuple(time for _, time in sorted(calls.items()) if time is not None)
     loaded, file, pool = (pattern.search(text) for pattern in (_LOADED, _FILE, _POOL))
     mean = _mean(text) or scaled(said.get("Average", "").partition(" ")[0], MS)
-    stated = StatedFigure(name=StatedName.LATENCY, value=mean or 0.0, definition="mean of the calls")
+    stated = StatedFigure(name=StatedName.LATENCY, value=mean or 0.0, definition=MEAN_OF_CALLS)
     model = clean(said.get("Model", "") or (file[1] if file else ""))
     missing = expected - len(samples)
     cell = ImportedCell(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.exchange.content import Content
+from harness.exchange.definitions import MEAN_OF_CALLS
 from harness.exchange.fields import MB, MS, count, mapping, scaled, whole, word
 from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile, peak_memory
 from harness.records.origin import StatedFigure, StatedName
@@ -19,7 +20,7 @@ _MEMORY = {
     "peak_inference_mem_usage(mb)": "the peak physical memory while it ran, as XCTest tells it: nothing is subtracted",
 }
 _MEANS = (
-    ("avg_inference_latency(ms)", "mean of the calls"),
+    ("avg_inference_latency(ms)", MEAN_OF_CALLS),
     ("trimmean_inference_latency(ms)", "mean of the middle 80 % of the calls"),
     ("generate_time(ms)", "time to generate the whole answer"),
 )

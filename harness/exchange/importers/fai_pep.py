@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.exchange.content import Content
+from harness.exchange.definitions import mean_of_calls
 from harness.exchange.fields import (
     KIB,
     MB,
@@ -18,7 +19,6 @@ from harness.exchange.fields import (
     SECOND,
     US,
     above_zero,
-    at_least_zero,
     count,
     items,
     mapping,
@@ -31,7 +31,7 @@ from harness.exchange.fields import (
 )  # fmt: skip
 from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile, LatencyFigures, agreed, peak_memory
 from harness.records.operators import Operator, OperatorProfile
-from harness.records.origin import StatedFigure, StatedName
+from harness.records.origin import StatedFigure
 from harness.wire import MemoryReading
 
 _LINE = re.compile(r"(?:PyTorchObserver|Caffe2Observer)\s+(\{.*\})")
@@ -122,16 +122,8 @@ def _summary(entry: Entry) -> tuple[LatencyFigures | None, tuple[StatedFigure, .
     summary, unit = mapping(entry.get("summary")), _TIMES.get(word(entry.get("unit")).lower(), 0)
     middle, mean = scaled(summary.get("p50"), unit), scaled(summary.get("mean"), unit)
     if middle is None:
-        figure = StatedFigure(
-            name=StatedName.LATENCY,
-            value=mean or 0.0,
-            definition="mean of the calls",
-            least=scaled(summary.get("p0"), unit),
-            most=scaled(summary.get("p100"), unit),
-            deviation=at_least_zero(summary.get("stdev"), unit),
-            calls=count(entry.get("num_runs")),
-        )
-        return None, (figure,) if mean else ()
+        keys = {"mean": "mean", "least": "p0", "most": "p100", "deviation": "stdev"}
+        return None, mean_of_calls(summary, unit, **keys, calls=entry.get("num_runs"))
     return LatencyFigures(
         median_ns=middle,
         mean_ns=mean,

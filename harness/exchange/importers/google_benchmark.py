@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.exchange.content import Content
+from harness.exchange.definitions import MEAN_OF_REPETITIONS
 from harness.exchange.fields import MS, SECOND, US, clean, count, mapping, number, objects, scaled, settings, word
 from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile, LatencyFigures
 from harness.records.origin import StatedFigure, StatedName
@@ -76,7 +77,7 @@ def _cell(context: Entry, name: str, row: Entry, mean: Entry, *, is_median: bool
     figures = None
     if time is not None and is_median and not failed:
         figures = LatencyFigures(median_ns=time, mean_ns=mean_time)
-    mean_only = StatedFigure(name=StatedName.LATENCY, value=time or 0.0, definition="mean of the repetitions")
+    mean_only = StatedFigure(name=StatedName.LATENCY, value=time or 0.0, definition=MEAN_OF_REPETITIONS)
     rate = scaled(row.get("items_per_second"), 1)
     rates = (StatedFigure(name=StatedName.THROUGHPUT, value=rate, definition="items per second"),) if rate else ()
     return ImportedCell(

@@ -8,10 +8,11 @@ from pathlib import PurePosixPath
 from harness.devices.android.shell.tools.benchmark_model import MEMORY_GROWTH
 from harness.devices.android.shell.tools.operator_table import operator_table
 from harness.exchange.content import Content
-from harness.exchange.fields import MIB, US, at_least_zero, clean, count, number, scaled, settings, whole
+from harness.exchange.definitions import mean_of_calls
+from harness.exchange.fields import MIB, US, clean, count, number, scaled, settings, whole
 from harness.exchange.imported import ImportedCell, ImportedFile, LatencyFigures, peak_memory
 from harness.records.operators import Operator, OperatorProfile
-from harness.records.origin import StatedFigure, StatedName
+from harness.records.origin import StatedFigure
 from harness.wire import Delegate, MemoryReading
 
 # Not the line after a table of operators, which sums up the profiler's own times.
@@ -123,16 +124,8 @@ def figures(calls: str, rest: str) -> tuple[LatencyFigures | None, tuple[StatedF
     mean = scaled(values.get("avg"), US)
     median = scaled(values.get("median"), US)
     if median is None:
-        mean_figure = StatedFigure(
-            name=StatedName.LATENCY,
-            value=mean or 0.0,
-            definition="mean of the calls",
-            least=scaled(values.get("min"), US),
-            most=scaled(values.get("max"), US),
-            deviation=at_least_zero(values.get("std"), US),
-            calls=count(calls),
-        )
-        return None, (mean_figure,) if mean else ()
+        keys = {"mean": "avg", "least": "min", "most": "max", "deviation": "std"}
+        return None, mean_of_calls(values, US, **keys, calls=calls)
     deviation = number(values.get("std"))
     latency = LatencyFigures(
         median_ns=median,

@@ -11,14 +11,15 @@ from collections.abc import Iterator
 
 from harness.devices.android.shell.tools.benchmark_model import MEMORY_GROWTH
 from harness.exchange.content import Content
-from harness.exchange.fields import KIB, MB, MIB, MS, at_least_zero, clean, count, number, scaled, settings, whole
+from harness.exchange.definitions import mean_of_calls
+from harness.exchange.fields import KIB, MB, MIB, MS, clean, count, number, scaled, settings, whole
 from harness.exchange.imported import ImportedCell, ImportedFile, LatencyFigures, peak_memory
 from harness.exchange.litert_schema import FIELDS, MESSAGES, PARTS
 from harness.exchange.protobuf import fields_of
 from harness.readers.protobuf import Wire
-from harness.records.origin import StatedFigure, StatedName
 
 _PEAK = "the peak memory of the process as benchmark_model tells it, absolute: nothing is subtracted"
+_MEAN = {"mean": "avg_ms", "least": "min_ms", "most": "max_ms", "deviation": "stddev_ms"}
 _SIGNED = 1 << 63
 _TOKEN = re.compile(
     r'\s*(?:(#[^\n]*)|([A-Za-z_]\w*)|("(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\')|([-+]?[\w.+-]+)|([{}<>:;,]))'
@@ -64,24 +65,12 @@ def _cell(content: Content, values: Values) -> ImportedCell:
         settings=settings({"warm-up calls": misc.get("num_warmup_runs")}),
         latency=latency,
         # Older messages have a mean and no median.
-        stated=() if mean is None or latency else (_mean(mean, times, misc),),
+        stated=() if latency else mean_of_calls(times, MS, **_MEAN, calls=misc.get("num_runs")),
         load_ns=whole(times.get("init_ms"), MS),
         first_ns=whole(times.get("first_inference_ms"), MS),
         memory=peak_memory(peak, _PEAK)
         or peak_memory(overall, MEMORY_GROWTH, loaded_bytes=loaded, steady_bytes=overall),
         file_bytes=whole(misc.get("model_size_mb"), MB),
-    )
-
-
-def _mean(mean: float, times: dict[str, float | str], misc: dict[str, float | str]) -> StatedFigure:
-    return StatedFigure(
-        name=StatedName.LATENCY,
-        value=mean,
-        definition="mean of the calls",
-        least=scaled(times.get("min_ms"), MS),
-        most=scaled(times.get("max_ms"), MS),
-        deviation=at_least_zero(times.get("stddev_ms"), MS),
-        calls=count(misc.get("num_runs")),
     )
 
 

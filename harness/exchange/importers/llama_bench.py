@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.exchange.content import Content
+from harness.exchange.definitions import MEAN_OF_REPETITIONS
 from harness.exchange.fields import count, items, number, scaled, settings, times_ns, word
 from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile
 from harness.records.origin import StatedFigure, StatedName
@@ -88,4 +89,4 @@ def _speed(row: dict[str, Any]) -> tuple[StatedFigure, ...]:
 
 
 def _mean(mean: float) -> tuple[StatedFigure, ...]:
-    return (StatedFigure(name=StatedName.LATENCY, value=mean, definition="mean of the repetitions"),)
+    return (StatedFigure(name=StatedName.LATENCY, value=mean, definition=MEAN_OF_REPETITIONS),)

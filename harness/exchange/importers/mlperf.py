@@ -9,14 +9,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.exchange.content import Content
+from harness.exchange.definitions import MEAN_OF_QUERIES, MLPERF_SCORE
 from harness.exchange.fields import SECOND, above_zero, clean, mapping, number, objects, scaled, settings, word
 from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile
 from harness.records.origin import StatedFigure, StatedName
 
 Entry = dict[str, Any]
-
-# What its rate is.
-THROUGHPUT = "the score of MLPerf Mobile"
 
 
 def recognises(content: Content) -> bool:
@@ -79,9 +77,9 @@ def _speeds(run: Entry) -> tuple[StatedFigure, ...]:
     told = run.get("throughput")
     throughput = above_zero(mapping(told).get("value") if isinstance(told, dict) else told)
     values = (
-        (StatedName.LATENCY, scaled(loadgen.get("latency_mean"), SECOND), "mean of the queries"),
+        (StatedName.LATENCY, scaled(loadgen.get("latency_mean"), SECOND), MEAN_OF_QUERIES),
         (StatedName.P90, scaled(loadgen.get("latency90"), SECOND), "90th percentile of the queries, by LoadGen"),
-        (StatedName.THROUGHPUT, throughput, THROUGHPUT),
+        (StatedName.THROUGHPUT, throughput, MLPERF_SCORE),
         (
             StatedName.FIRST_TOKEN,
             scaled(loadgen.get("latency_first_token_mean"), SECOND),

@@ -7,6 +7,7 @@ models, and of one model the best is on top.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,16 +46,7 @@ def imported_drafts(views: Sequence[CellView], samples: Samples) -> Iterator[tup
     for number, (program, listed) in enumerate(programs.items(), 1):
         suffix = f"-{number}" if len(programs) > 1 else ""
         for draft in _drafts(program, listed, samples):
-            yield (
-                program,
-                Draft(
-                    name=f"{draft.name}{suffix}",
-                    heading=draft.heading,
-                    caption=draft.caption,
-                    draw=draft.draw,
-                    folded=draft.folded,
-                ),
-            )
+            yield program, replace(draft, name=f"{draft.name}{suffix}")
 
 
 def _drafts(program: str, views: Sequence[CellView], samples: Samples) -> Iterator[Draft]:
@@ -113,7 +105,7 @@ def _stated(program: str, name: StatedName, views: Sequence[CellView], names: Na
     sign = 1.0 if metric.polarity is Polarity.LOWER else -1.0
     definitions: dict[str, list[CellView]] = {}
     for view in views:
-        figure = view.measurement and stated_figure(view.measurement, name)
+        figure = stated_figure(view.measurement, name)
         if figure:
             definitions.setdefault(figure.definition, []).append(view)
     for number, (definition, listed) in enumerate(definitions.items(), 1):
@@ -132,7 +124,7 @@ def _stated(program: str, name: StatedName, views: Sequence[CellView], names: Na
 def _stated_dots(views: Sequence[CellView], *, name: StatedName, label: str, names: Names) -> Figure | None:
     metric, dots, counted = METRICS[name.value], [], []
     for view in views:
-        figure = stated_figure(view.measurement, name) if view.measurement else None
+        figure = stated_figure(view.measurement, name)
         if figure is not None:
             key, counts = view.cell.key, len(figure.launches) or 1
             dots.append(
@@ -198,15 +190,13 @@ def _in_order(views: Sequence[CellView], value: Callable[[CellView], float]) -> 
 
 
 def _value(view: CellView, name: StatedName) -> float:
-    figure = stated_figure(view.measurement, name) if view.measurement else None
+    figure = stated_figure(view.measurement, name)
     return figure.value if figure else 0.0
 
 
 def _launches(views: Sequence[CellView], name: StatedName) -> str:
-    several = any(
-        len(figure.launches) > 1 for v in views if v.measurement and (figure := stated_figure(v.measurement, name))
-    )
-    ranges = any((figure := stated_figure(v.measurement, name)) and figure.most for v in views if v.measurement)
+    figures = [figure for view in views if (figure := stated_figure(view.measurement, name))]
+    several, ranges = any(len(f.launches) > 1 for f in figures), any(f.most for f in figures)
     strokes = " Strokes are the values of single launches." if several else ""
     return f"{strokes} Lines reach from the shortest call to the longest." if ranges else strokes
 
