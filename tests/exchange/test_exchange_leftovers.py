@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -16,17 +15,21 @@ from tests.cli.calls import call
 FILES = Path(__file__).parent / "files"
 
 
+# Limits the size of files and becomes ``phonebench``. The limit is set in the new process: a function between fork and
+# exec warns, if a library with threads is loaded here.
+LIMITED = """
+import os, resource, sys
+most_bytes = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+os.execv(sys.executable, [sys.executable, "-m", "harness", *sys.argv[2:]])
+"""
+
+
 def with_small_disk(*args: str, most_bytes: int) -> subprocess.CompletedProcess[str]:
     """Run ``phonebench`` where no file may be larger than ``most_bytes``: as on a full disk, a write ends midway."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "harness", *args]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, preexec_fn=limit, env=environment, timeout=120
-    )
+    command = [sys.executable, "-c", LIMITED, str(most_bytes), *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
 
 
 def left_in(folder: Path) -> list[str]:

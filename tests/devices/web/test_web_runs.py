@@ -80,8 +80,9 @@ def test_a_launch_measures_what_was_asked(bench: Bench, digits_files: Files, dig
     assert reply.runner.kind == "web"
     assert reply.latency is not None
     assert reply.load is not None
-    # The clock of a browser moves in steps of 5 µs, and a call takes some tens: so samples are of several calls.
-    assert reply.latency.calls_per_sample > 1
+    # The clock of a browser moves in steps of 5 µs, and a call takes some tens: so samples are of several calls. Only
+    # where a busy computer makes single calls last half a millisecond is one enough.
+    assert reply.latency.calls_per_sample > 1 or max(reply.latency.warmup_ns) >= 500_000
     assert len(reply.latency.warmup_ns) == 20
     assert len(reply.latency.samples_ns) == 30
     assert min(reply.latency.samples_ns) > 1_000

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from harness.readers.genai import window_of_all_layers
 from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watch, computed_cache, token_scores
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
@@ -41,6 +40,9 @@ def import_runtime(request: RuntimeRequest) -> None:
 
 def load(path: Path, request: RuntimeRequest) -> GenaiSession:
     """Load the folder that the configuration at ``path`` lies in."""
+    # A job of another format does not pay for it.
+    from harness.readers.genai import window_of_all_layers
+
     library = _library()
     if request.delegate is not Delegate.CPU:
         raise no_delegate(TITLE, request, [Delegate.CPU.value])
