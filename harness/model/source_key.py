@@ -239,11 +239,21 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
 
 @functools.cache
 def _version(package: str) -> str:
-    names = _distributions().get(package, [package])
+    # Most packages lie in the distribution of their name. To find the others, the files of all have to be listed.
+    names = [package] if _is_its_own_distribution(package) else _distributions().get(package, [package])
     try:
         return " ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names)))
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+def _is_its_own_distribution(package: str) -> bool:
+    try:
+        own = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    places = (own.locate_file(package), own.locate_file(f"{package}.py"))
+    return own.metadata["Name"] == package and any(Path(str(place)).exists() for place in places)
 
 
 @functools.cache

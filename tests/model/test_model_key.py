@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,7 +18,10 @@ from harness.model.resolve import resolve
 from harness.model.source_key import source_key
 from harness.store.records import MEASUREMENTS_FILE, RUN_FILE
 from harness.store.writer import new_run_id
+from tests.conftest import call_python
 from tests.model.folders import CARD, NETWORK, make_folder
+
+ROOT = Path(__file__).parents[2]
 
 
 def key(reference: Path | str, **options: Any) -> str:
@@ -128,3 +132,25 @@ def test_key_tells_installed_packages_apart(tmp_path: Path) -> None:
     one = key(make_folder(tmp_path / "one", card=CARD.replace("network:build", "torchvision.models:resnet18")))
     two = key(make_folder(tmp_path / "two", card=CARD.replace("network:build", "torchvision.models:resnet34")))
     assert one != two
+
+
+@pytest.mark.parametrize("distribution", ["some_layers", "Some-Other_Name"])
+def test_key_tells_versions_of_a_package_apart_whatever_its_distribution_is_called(
+    tmp_path: Path, distribution: str
+) -> None:
+    site = tmp_path / "site-packages"
+    (site / "some_layers").mkdir(parents=True)
+    (site / "some_layers" / "__init__.py").write_text("")
+    folder = make_folder(tmp_path / "model", network=f"import some_layers\n{NETWORK}")
+    code = "import sys; from tests.model.test_model_key import key; print(key(sys.argv[1]))"
+    keys = set()
+    for version in ("1.0", "1.1", "1.0"):
+        info = site / f"{distribution.replace('-', '_')}-1.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "RECORD").write_text("some_layers/__init__.py,,\n")
+        places = os.pathsep.join([str(site), str(ROOT)])
+        done = call_python("-c", code, str(folder), cwd=tmp_path, env={"PYTHONPATH": places})
+        assert done.code == 0, done.err
+        keys.add(done.out)
+    assert len(keys) == 2
