@@ -90,7 +90,7 @@ audit: $(READY) ## Look the locked packages up in the advisories of the Python p
 fuzz: $(READY) ## Feed damaged files to every reader of what others wrote, for an hour.
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-soak: $(READY) ## Run virtual phones with cables pulled at random (half an hour); ARGS=farm: a farm that is struck.
+soak: $(READY) ## Run virtual phones with cables pulled at random (half an hour); ARGS=farm or run: what is killed.
 	$(BIN)/python -m tests.loop.soak $(ARGS)
 
 clean: ## Remove the environment and the tools' caches.

@@ -17,7 +17,7 @@ from harness.history.figures import entries_of
 from harness.history.ingest import append
 from harness.store.reader import list_runs, load_run
 from tests.conftest import CommandLine
-from tests.e2e.test_resume import start
+from tests.e2e.soak import start
 from tests.history.nights import run_facts
 
 SPEC = 'model = "model.onnx"\ndevice = "fake"\n'

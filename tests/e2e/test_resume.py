@@ -16,24 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CommandLine, call_phonebench
-
-ROOT = Path(__file__).parents[2]
-# Enough for a kill to fall between two launches of a cell.
-LAUNCHES = 4
-CELLS = ("--device", "fake", "--format", "onnx", "--threads", "1,2", "--launches", str(LAUNCHES))
-KILLS = 20
-
-
-def start(folder: Path, *args: str, cache: Path) -> subprocess.Popen[bytes]:
-    """Start the command line in a separate process."""
-    places = {"PHONEBENCH_RESULTS": str(folder / "results"), "PHONEBENCH_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "harness", *args],
-        cwd=folder,
-        env=os.environ | places,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+from tests.e2e.soak import ROOT, kill_and_resume, start
 
 
 def wait_for(path_pattern: str, folder: Path, lines: int, process: subprocess.Popen[bytes]) -> None:
@@ -45,35 +28,11 @@ def wait_for(path_pattern: str, folder: Path, lines: int, process: subprocess.Po
         time.sleep(0.05)
 
 
-# Twenty runs, each cut somewhere: on a busy machine that is many minutes.
-@pytest.mark.timeout(2400)
-def test_twenty_kills_at_random_instants_lose_nothing(
-    phonebench: CommandLine, tmp_path: Path, working_cache: Path
-) -> None:
-    chance = random.Random(20261123)
-    began = time.monotonic()
-    expected = {c["key"] for c in phonebench("run", *CELLS, "--json").json()["cells"]}
-    whole_s = time.monotonic() - began
-    assert len(expected) == 8
-    resumed = 0
-    for _ in range(KILLS):
-        unfinished = [c for c in shown(phonebench) if c["status"] == "pending"]
-        resumed += bool(unfinished)
-        args = ("--resume",) if unfinished else CELLS
-        process = start(tmp_path, "run", *args, cache=working_cache)
-        try:
-            process.wait(timeout=chance.uniform(0.0, whole_s))
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.communicate()
-    done = phonebench("run", "--resume")
-    assert done.code == 0, done.err
-    cells = shown(phonebench)
-    assert {c["key"] for c in cells} == expected
-    assert {c["status"] for c in cells} == {"ok"}
-    assert len(cells) == len(expected)
-    assert all(c["latency"]["launches"] == LAUNCHES for c in cells)
-    assert resumed, "no kill fell into a run; the instants must be spread over the whole of it"
+def test_kills_at_random_instants_lose_nothing(tmp_path: Path, working_cache: Path) -> None:
+    struck = kill_and_resume(tmp_path, working_cache, kills=8, seed=20261123)
+    assert len(struck.expected) == 8
+    assert struck.faults == []
+    assert struck.resumed, "no kill fell into a run; the instants must be spread over the whole of it"
 
 
 def shown(phonebench: CommandLine) -> list[dict[str, Any]]:

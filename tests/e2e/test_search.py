@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CommandLine, call_phonebench
-from tests.e2e.test_resume import start, wait_for
+from tests.e2e.soak import start
+from tests.e2e.test_resume import wait_for
 
 SEARCH = ("search", "digits", "--device", "fake", "--format", "onnx")
 

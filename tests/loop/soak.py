@@ -1,6 +1,6 @@
 """``make soak``: the long tests of what is killed and pulled at random.
 
-``python -m tests.loop.soak [android|ios|farm] [options]``; without a name, android. Each has its own options: see
+``python -m tests.loop.soak [android|ios|farm|run] [options]``; without a name, android. Each has its own options: see
 --help.
 """
 
@@ -9,7 +9,12 @@ from __future__ import annotations
 import runpy
 import sys
 
-SOAKS = {"android": "tests.devices.android.soak", "farm": "tests.farm.soak", "ios": "tests.devices.ios.soak"}
+SOAKS = {
+    "android": "tests.devices.android.soak",
+    "farm": "tests.farm.soak",
+    "ios": "tests.devices.ios.soak",
+    "run": "tests.e2e.soak",
+}
 
 
 def main() -> None:

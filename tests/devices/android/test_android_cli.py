@@ -29,6 +29,8 @@ from tests.vphone.server import Adb, AdbServer
 
 APP = "org.phonebench.runner.onnxruntime"
 Phonebench = Callable[..., Called]
+# What does not depend on the adb server: the tests of the driver run all that the phone does behind both.
+any_server = pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
 
 
 def plug_in(server: AdbServer, phone: VirtualPhone, apk: TinyApk) -> None:
@@ -99,6 +101,7 @@ def test_every_phone_is_listed_with_its_state_and_the_one_action(
     assert "to do" in table
 
 
+@any_server
 def test_a_phone_is_checked_step_by_step(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
     name = f"android:{phones[0].address}"
     done = phonebench("doctor", "--device", name)
@@ -130,6 +133,7 @@ def built_into(folder: Path, apk: TinyApk) -> None:
     keep_facts(path, app_id=apk.app_id, version_name=apk.version_name)
 
 
+@any_server
 def test_apks_that_were_built_elsewhere_are_installed_from_there(
     phonebench: Phonebench, phones: list[VirtualPhone], apks: ApkMaker, tmp_path: Path
 ) -> None:
@@ -141,6 +145,7 @@ def test_apks_that_were_built_elsewhere_are_installed_from_there(
     assert done.json()["apps"] == [{"runtime": "onnxruntime", "version": "0.1.0+ba9876543210", "error": None}]
 
 
+@any_server
 def test_a_model_runs_on_the_phone_that_is_named(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
     done = phonebench("run", "net.onnx", "--device", f"android:{phones[1].address}", "--launches", "2", "--json")
     assert done.code == 0, done.err
@@ -150,6 +155,7 @@ def test_a_model_runs_on_the_phone_that_is_named(phonebench: Phonebench, phones:
     assert phones[0].apps.exits(APP) == ()
 
 
+@any_server
 def test_several_phones_and_none_named_is_refused_before_anything(
     phonebench: Phonebench, phones: list[VirtualPhone]
 ) -> None:
@@ -159,6 +165,7 @@ def test_several_phones_and_none_named_is_refused_before_anything(
     assert "--device android:all" in done.err
 
 
+@any_server
 def test_all_phones_run_every_cell_once(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
     done = phonebench("run", "net.onnx", "-d", "android:all", "-t", "1,2", "--launches", "1", "--json")
     assert done.code == 0, done.err
@@ -168,6 +175,7 @@ def test_all_phones_run_every_cell_once(phonebench: Phonebench, phones: list[Vir
         assert len(phone.apps.exits(APP)) == 2
 
 
+@any_server
 def test_unplugging_one_phone_leaves_its_cells_and_resuming_runs_them(
     phonebench: Phonebench, phones: list[VirtualPhone]
 ) -> None:
@@ -185,7 +193,7 @@ def test_unplugging_one_phone_leaves_its_cells_and_resuming_runs_them(
     assert len(stays.apps.exits(APP)) == 2
 
 
-@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
+@any_server
 def test_a_phone_that_restarts_leaves_its_cell_and_resuming_runs_it(
     phonebench: Phonebench, phones: list[VirtualPhone]
 ) -> None:
@@ -208,7 +216,7 @@ def test_a_phone_that_restarts_leaves_its_cell_and_resuming_runs_it(
     assert [cell["status"] for cell in cells(again)] == ["ok"]
 
 
-@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
+@any_server
 def test_of_all_phones_one_that_cannot_be_used_is_named(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
     phones[1].faults.offline()
     done = phonebench("run", "net.onnx", "-d", "android:all", "--launches", "1", "--json")
@@ -230,6 +238,7 @@ def test_an_adb_server_that_was_ended_in_a_launch_and_that_nobody_starts_again_i
     assert server_version(server)
 
 
+@any_server
 @pytest.mark.parametrize(
     ("ail", "said"),
     [
@@ -266,6 +275,7 @@ def test_where_there_is_no_server_and_none_may_be_started(phonebench: Phonebench
     assert "adb start-server" in done.err
 
 
+@any_server
 def test_without_an_adb_the_package_that_brings_one_is_named(phonebench: Phonebench) -> None:
     environment = {"PHONEBENCH_ADB_PORT": "1", "ADBUTILS_ADB_PATH": "/none/adb"}
     done = phonebench("run", "net.onnx", "--device", "android", **environment)
@@ -310,6 +320,7 @@ def test_a_phone_that_is_not_fit_ends_the_run_with_the_one_action(
     assert action in done.err
 
 
+@any_server
 def test_settings_of_phones_are_refused_for_other_devices(phonebench: Phonebench) -> None:
     done = phonebench("run", "net.onnx", "--clocks", "fixed")
     assert done.code == 2

@@ -1,0 +1,111 @@
+"""A run that is killed at random instants and resumed, again and again: no cell may be lost or measured twice.
+
+``make soak ARGS=run`` takes ``--kills 50`` and ``--seed 0``. The tests do it with fewer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import Called, call_phonebench
+
+ROOT = Path(__file__).parents[2]
+# Enough for a kill to fall between two launches of a cell.
+LAUNCHES = 4
+CELLS = ("--device", "fake", "--format", "onnx", "--threads", "1,2", "--launches", str(LAUNCHES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struck:
+    """What is left after the last resumption: the planned cells, the stored ones, and how often a run was resumed."""
+
+    expected: frozenset[str]
+    cells: tuple[dict[str, Any], ...]
+    resumed: int
+
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong, in words; empty if nothing did."""
+        keys = [cell["key"] for cell in self.cells]
+        found = [f"lost: {key}" for key in sorted(self.expected - set(keys))]
+        found += [f"not expected: {key}" for key in sorted(set(keys) - self.expected)]
+        found += [f"twice: {key}" for key in sorted(set(keys)) if keys.count(key) > 1]
+        found += [f"{cell['status']}: {cell['key']}" for cell in self.cells if cell["status"] != "ok"]
+        counted = [(cell["key"], cell["latency"]["launches"]) for cell in self.cells if cell["status"] == "ok"]
+        found += [
+            f"{launches} launches instead of {LAUNCHES}: {key}" for key, launches in counted if launches != LAUNCHES
+        ]
+        return found
+
+
+def start(folder: Path, *args: str, cache: Path) -> subprocess.Popen[bytes]:
+    """Start the command line in a separate process."""
+    places = {"PHONEBENCH_RESULTS": str(folder / "results"), "PHONEBENCH_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness", *args],
+        cwd=folder,
+        env=os.environ | places,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def kill_and_resume(folder: Path, cache: Path, *, kills: int, seed: int) -> Struck:
+    """Kill ``kills`` runs at instants spread over the length of a whole one, each the rest of the one before."""
+    chance = random.Random(seed)
+    began = time.monotonic()
+    expected = frozenset(cell["key"] for cell in _called(folder, cache, "run", *CELLS, "--json").json()["cells"])
+    whole_s = time.monotonic() - began
+    resumed = 0
+    for _ in range(kills):
+        unfinished = [cell for cell in _shown(folder, cache) if cell["status"] == "pending"]
+        resumed += bool(unfinished)
+        process = start(folder, "run", *(("--resume",) if unfinished else CELLS), cache=cache)
+        try:
+            process.wait(timeout=chance.uniform(0.0, whole_s))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+    _called(folder, cache, "run", "--resume")
+    return Struck(expected=expected, cells=tuple(_shown(folder, cache)), resumed=resumed)
+
+
+def _called(folder: Path, cache: Path, *args: str) -> Called:
+    places = {"PHONEBENCH_RESULTS": str(folder / "results"), "PHONEBENCH_CACHE": str(cache)}
+    done = call_phonebench(*args, cwd=folder, env=places)
+    assert done.code == 0, done.err
+    return done
+
+
+def _shown(folder: Path, cache: Path) -> list[dict[str, Any]]:
+    """The cells of the newest run."""
+    cells: list[dict[str, Any]] = _called(folder, cache, "show", "--json").json()["cells"]
+    return cells
+
+
+def main() -> int:
+    """Run the soak test with the options of the command line; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    for name, default in (("kills", 50), ("seed", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        struck = kill_and_resume(folder, folder / "cache", kills=asked.kills, seed=asked.seed)
+    print(f"{asked.kills} kills, resumed {struck.resumed} times, {len(struck.cells)} cells")
+    for fault in struck.faults:
+        print(fault)
+    return 1 if struck.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
