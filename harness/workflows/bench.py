@@ -95,11 +95,15 @@ class FarmBuilds:
 
 @contextmanager
 def opened(keys: Sequence[str], writer: RunWriter, others: Sequence[DeviceInfo] = ()) -> Iterator[dict[str, Gate]]:
-    """Open devices, store what they and ``others`` are, and yield the gate of each. Raises `DeviceError`."""
+    """Open devices, store what they and ``others`` are, and yield the gate of each. Raises `DeviceError`.
+
+    What is stored of further devices stays: they have measured all their cells, or are away.
+    """
     with ExitStack() as stack:
         settings = writer.head.spec.settings
         devices = {key: stack.enter_context(open_device(key, settings)) for key in keys}
-        writer.update(devices=(*(device.info for device in devices.values()), *others))
+        now = {info.key: info for info in (*(device.info for device in devices.values()), *others)}
+        writer.update(devices=tuple(({info.key: info for info in writer.head.devices} | now).values()))
         with gates_of(devices, writer.folder.parent) as gates:
             yield gates
 

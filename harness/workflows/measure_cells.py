@@ -62,10 +62,7 @@ def build_jobs(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> list[
     builds = tuple(dict.fromkeys(cell.build for cell in cells))
     outcome = build_artifacts(order_of(checked, builds), run.cache, run.progress)
     refuse_unsigned(outcome.artifacts.values(), checked.verified)
-    facts = model_facts(checked.cards, outcome)
-    refuse_change("a model or its data has", _digests(run.writer.head.models), _digests(facts))
-    # Stored before the first cell is measured: a resumed run compares the digests with these.
-    run.writer.update(models=facts)
+    _store_facts(checked, outcome, run)
     return _ready_jobs(checked, cells, outcome, run)
 
 
@@ -109,7 +106,7 @@ class _Built:
         refuse_unsigned(outcome.artifacts.values(), self.checked.verified)
         if not outcome.models.keys() <= self.models.keys():
             self.models |= outcome.models
-            self._store_facts()
+            _store_facts(self.checked, BuildOutcome(models=self.models), self.run)
         cells = tuple(cell for cell in self.cells if cell.build in outcome.artifacts)
         jobs = _ready_jobs(self.checked, cells, outcome, self.run)
         measured = {job.cell.key for job in jobs}
@@ -118,14 +115,17 @@ class _Built:
                 self.run.progress.step(cell.key, "not built")
         return jobs
 
-    def _store_facts(self) -> None:
-        """Store what is known of the models so far, before any cell of theirs is measured."""
-        facts = model_facts(self.checked.cards, BuildOutcome(models=self.models))
-        before = self.run.writer.head.models
-        refuse_change("a model or its data has", _digests(before), _digests(facts))
-        known = {one.name: one for one in (*before, *facts)}
-        order = [card.name for card in self.checked.cards]
-        self.run.writer.update(models=tuple(known[name] for name in dict.fromkeys((*order, *known)) if name in known))
+
+def _store_facts(checked: Checked, outcome: BuildOutcome, run: OpenRun) -> None:
+    """Store what is known of the models so far, before any cell of theirs is measured.
+
+    A resumed run compares the digests with these. It may build only some of its models.
+    """
+    facts, before = model_facts(checked.cards, outcome), run.writer.head.models
+    refuse_change("a model or its data has", _digests(before), _digests(facts))
+    known = {one.name: one for one in (*before, *facts)}
+    order = [card.name for card in checked.cards]
+    run.writer.update(models=tuple(known[name] for name in dict.fromkeys((*order, *known)) if name in known))
 
 
 def _ready_jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, run: OpenRun) -> list[Job]:

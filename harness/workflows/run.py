@@ -7,11 +7,13 @@ stored with its reason.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
-from harness.errors import UsageError
+from harness.errors import IncompleteError, UsageError
 from harness.plan.cells import Cell, Plan
 from harness.progress import Progress
 from harness.records.measurement import CellStatus, Measurement
@@ -22,8 +24,8 @@ from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run
 from harness.system.clock import utc_now
 from harness.wire import FailureKind
-from harness.workflows.bench import OpenRun, Places, resumable
-from harness.workflows.check import Checked, check, order_of
+from harness.workflows.bench import Places, resumable
+from harness.workflows.check import Checked, check, only_on, order_of
 from harness.workflows.farmed import Held, expander, open_run
 from harness.workflows.head import new_head, versions_of_packages
 from harness.workflows.measure_cells import measure_cells, refuse_change, store_holes
@@ -43,6 +45,7 @@ class Part:
 
 
 WHOLE = Part()
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 def build_spec(spec: Spec, places: Places, progress: Progress) -> tuple[Checked, BuildOutcome]:
@@ -63,7 +66,8 @@ def run_spec(spec: Spec, places: Places, progress: Progress, *, part: Part = WHO
         # Before the devices open, which may fail: the reasons of holes are results too.
         store_holes(checked.plan, writer)
         with open_run(checked, writer, Held(places=places, cache=cache, progress=progress)) as run:
-            return _finish(checked, _ordered(checked.plan.cells, part), run)
+            measure_cells(checked, _ordered(checked.plan.cells, part), run)
+        return _finished(writer)
 
 
 def _selected(checked: Checked, part: Part) -> Checked:
@@ -77,10 +81,19 @@ def _ordered(cells: tuple[Cell, ...], part: Part) -> tuple[Cell, ...]:
     return cells if part.order is None else tuple(random.Random(part.order).sample(cells, len(cells)))
 
 
-def resume_run(name: str, places: Places, progress: Progress, *, require_signature: str | None = None) -> RunRecord:
+def resume_run(
+    name: str,
+    places: Places,
+    progress: Progress,
+    *,
+    require_signature: str | None = None,
+    away: Mapping[str, str] = NOBODY,
+) -> RunRecord:
     """Measure the cells of a stored run that have not reached a device yet. Raises as `run_spec` does.
 
-    ``require_signature`` replaces that of the stored spec, which somebody may have changed.
+    ``require_signature`` replaces that of the stored spec, which somebody may have changed. Only devices with such
+    cells are opened, and none of those that are ``away``, by their keys: raises `IncompleteError` with their reasons
+    once the others are done.
     """
     cache = Cache(places.cache)
     with reopen_run(places.results, name) as writer, resumable(writer, places):
@@ -88,8 +101,17 @@ def resume_run(name: str, places: Places, progress: Progress, *, require_signatu
         _refuse_imported(writer)
         _refuse_sent(writer)
         checked, pending = pending_cells(writer, places, require_signature)
-        with open_run(checked, writer, Held(places=places, cache=cache, progress=progress)) as run:
-            return _finish(checked, pending, run)
+        here = tuple(cell for cell in pending if cell.device not in away)
+        if here:
+            devices = tuple(dict.fromkeys(cell.device for cell in here))
+            checked = replace(checked, spec=only_on(devices, checked.spec))
+            with open_run(checked, writer, Held(places=places, cache=cache, progress=progress)) as run:
+                measure_cells(checked, here, run)
+        if len(here) < len(pending):
+            gone = {cell.device: away[cell.device] for cell in pending if cell.device in away}
+            msg = f"{'; '.join(dict.fromkeys(gone.values()))}. {places.how_to_resume(writer.head)}"
+            raise IncompleteError(msg, lost=gone)
+        return _finished(writer)
 
 
 def pending_cells(
@@ -140,7 +162,6 @@ def _worth_a_retry(measurement: Measurement) -> bool:
     return measurement.failure is None or measurement.failure.kind in _ENVIRONMENT
 
 
-def _finish(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> RunRecord:
-    measure_cells(checked, cells, run)
-    run.writer.update(finished_at=utc_now())
-    return run.writer.record()
+def _finished(writer: RunWriter) -> RunRecord:
+    writer.update(finished_at=utc_now())
+    return writer.record()

@@ -209,23 +209,36 @@ class _Night:
 
     def _measure(self, spec: Spec, part: Part) -> RunRecord:
         """Start a run, resume it, or find it finished. Cells that a lost device left out stay out."""
-        results, name = self._tools.places.results, part.run_id or ""
-        try:
-            if not (results / name / RUN_FILE).is_file():
-                return run_spec(spec, self._tools.places, self._tools.progress, part=part)
-            stored = load_run(results, name)
-            if stored.head.finished_at:
-                return stored
-            tools, key = self._tools, spec.require_signature
-            return resume_run(name, tools.places, tools.progress, require_signature=key)
-        # The cells measured so far are stored. The missing ones are reported as incomplete.
-        except IncompleteError as error:
-            # A farm is asked afterwards: it knows why its devices are away.
-            if self._tools.places.farm.place is None:
-                self._note_lost(error.lost)
-        except DeviceError as error:
-            log.warning("%s", error)
-        return load_run(results, name)
+        away: dict[str, str] = {}
+        while True:
+            try:
+                return self._attempt(spec, part, away)
+            # The cells measured so far are stored. The missing ones are reported as incomplete.
+            except IncompleteError as error:
+                # A farm is asked afterwards: it knows why its devices are away.
+                if self._tools.places.farm.place is None:
+                    self._note_lost(error.lost)
+                break
+            except DeviceError as error:
+                log.warning("%s", error)
+                # One that cannot be opened costs its own cells, and not those of the others.
+                others = tuple(device for device in spec.device if device not in away)
+                gone = absent_devices(others, spec.settings, self._tools.places)
+                self._note_lost({one.device: one.reason for one in gone})
+                away |= {one.device: one.reason for one in gone}
+                if len(gone) in (0, len(others)):
+                    break
+        return load_run(self._tools.places.results, part.run_id or "")
+
+    def _attempt(self, spec: Spec, part: Part, away: Mapping[str, str]) -> RunRecord:
+        """Start the run, resume it without the devices that are ``away``, or find it finished. Raises as both do."""
+        tools, name = self._tools, part.run_id or ""
+        if not (tools.places.results / name / RUN_FILE).is_file():
+            return run_spec(spec, tools.places, tools.progress, part=part)
+        stored = load_run(tools.places.results, name)
+        if stored.head.finished_at:
+            return stored
+        return resume_run(name, tools.places, tools.progress, require_signature=spec.require_signature, away=away)
 
     def _screen(self, run: RunRecord) -> Judged:
         """Look for common shifts, screen every series, and decide what to compare.

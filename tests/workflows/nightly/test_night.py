@@ -236,3 +236,17 @@ def test_a_night_whose_statistics_fail_keeps_its_measurements(farm: Farm) -> Non
     assert record.finished_at is not None
     # The next night is as any other.
     assert of(nightly(SPEC, farm.tools)).state is State.NONE
+
+
+def test_a_phone_that_cannot_be_opened_costs_its_own_cells_alone(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It was there when the night looked for its devices, and its cable was pulled before the run, or before it resumed.
+    monkeypatch.setenv("PHONEBENCH_ADB_PORT", "1")
+    monkeypatch.setenv("PHONEBENCH_ADB_START", "never")
+    spec = replace(SPEC, device=("fake", "android:gone"))
+    Journal(farm.results, NightRecord(id="n", created_at="2026-01-01", spec=spec, history="", run="n")).note()
+    record = resume_night("n", farm.tools)
+    states = {night.cell: night.state for night in record.series or ()}
+    assert states.pop(CELL.key) in (State.INSUFFICIENT, State.NONE)
+    assert list(states.values()) == [State.INCOMPLETE]
+    assert [lost.device for lost in record.lost] == ["android:gone"]
+    assert "no adb server answers" in record.lost[0].reason
