@@ -23,6 +23,7 @@ from harness.model.read_card import MODEL_NAME
 from harness.model.splits import Split
 from harness.model.user_code import need_torch, running
 from harness.system.files import storage_errors
+from harness.wire import DType
 
 if TYPE_CHECKING:
     import torch
@@ -111,12 +112,30 @@ def _exported(module: torch.nn.Module, inputs: torch.Tensor | Sequence[torch.Ten
     if any(tensor.is_meta for tensor in (*examples, *module.parameters(), *module.buffers())):
         msg = "module or inputs are on the device meta, where tensors have no values: load the weights first"
         raise UsageError(msg)
+    for number, example in enumerate(examples):
+        _refuse_odd(example, f"input {number}")
     # A copy: the caller may go on training, on another device.
     network = copy.deepcopy(module).cpu().eval()
     on_cpu = tuple(example.detach().cpu() for example in examples)
     hint = "; torch.export must be able to capture forward, see docs/models.md"
     with running(f"exporting {type(module).__name__}", raises=BuildError, folder=None, hint=hint), torch.no_grad():
         return torch.export.export(network, on_cpu)
+
+
+def _refuse_odd(tensor: torch.Tensor, what: str) -> None:
+    """Raise `UsageError` for a tensor that no runner can be given. ``torch.export`` takes most of them all the same."""
+    import torch
+
+    kind, supported = str(tensor.dtype).removeprefix("torch."), [dtype.value for dtype in DType]
+    if tensor.layout is not torch.strided:
+        msg = f"{what} is {str(tensor.layout).removeprefix('torch.')}: the runners take dense tensors; give to_dense()"
+        raise UsageError(msg)
+    if kind not in supported:
+        msg = f"{what} is {kind}: the runners support {', '.join(supported)}; convert the module and its inputs"
+        raise UsageError(msg)
+    if not tensor.numel():
+        msg = f"{what} has the shape {tuple(tensor.shape)}, which holds no value: give a batch of at least one"
+        raise UsageError(msg)
 
 
 def _arrays(data: Any, name: str) -> dict[str, np.ndarray[Any, Any]]:
