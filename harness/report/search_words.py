@@ -24,7 +24,7 @@ from harness.store.records import RunRecord
 # 1 (2026-11): the first.
 SCHEMA = 1
 
-TITLES = ("variant", "format", "latency", "size", "drop\npp", "compared with fp32", "")
+TITLES = ("variant", "format", "latency", "size", "drop\npp", "compared with fp32", "outcome")
 # Beyond this many names a list says how many more there are.
 LISTED = 4
 # Left-aligned; the others hold figures.

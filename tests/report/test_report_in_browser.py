@@ -282,8 +282,15 @@ def test_the_network_opens_as_its_layers_and_follows_the_keyboard(reader: Browse
     assert boxes(reader) == ["▸ stem", "▸ body.0", "▸ body.1"]
 
 
-def test_the_name_of_a_box_has_what_stands_in_it(reader: Browser, drawn: Path) -> None:
-    reader.open(drawn)
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_name_of_a_box_begins_with_what_stands_in_it(reader: Browser, drawn: Path, cut: bool) -> None:
+    page = drawn.with_name("long.html")
+    long = {"Relu": "RectifiedLinearUnit", "body.1": "the.last.of.all.the.layers.1"} if cut else {}
+    text = drawn.read_text(encoding="utf-8")
+    for short, name in long.items():
+        text = text.replace(short, name)
+    page.write_text(text, encoding="utf-8")
+    reader.open(page)
     names: list[list[str]] = reader.ask(
         "[...document.querySelectorAll('#network .box, .box')].map(b => [b.getAttribute('aria-label'),"
         " [...b.querySelectorAll('text')].map(t => t.textContent.replace('▸ ', '')).filter(Boolean).join(' ')])"
@@ -291,6 +298,9 @@ def test_the_name_of_a_box_has_what_stands_in_it(reader: Browser, drawn: Path) -
     assert names
     for name, seen in names:
         assert name.startswith(seen)
+        # What was cut is said too.
+        assert all(whole in name for whole in long.values() if whole[-8:] in seen or whole[:8] in seen)
+    assert any("…" in seen for _, seen in names) == cut
 
 
 def test_colours_of_the_network_say_what_is_known_and_the_corner_what_changed(reader: Browser, drawn: Path) -> None:

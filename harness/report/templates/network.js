@@ -225,19 +225,20 @@
     const changed = colour.key !== "change" && b.nodes.some(n => n.change);
     const named = colour.names && fill;
     const words = factsOf(b).map(([k, v]) => `${k}: ${v}`).join(", ");
-    // Whoever speaks to the page says what stands in the box, so its name begins with that, uncut.
-    const seen = [titleOf(b), under(b), text].filter(Boolean).join(" ");
+    const title = fit(titleOf(b), WIDTH - 40, true, 12), room = WIDTH - 29 - wide(text, 11);
+    // A name says most at its end, a list of kinds at its start.
+    const below = fit(under(b), room, b.key.startsWith("#"));
+    // Whoever speaks to the page says what stands in the box, so its name begins with that; what was cut follows.
+    const seen = [title, below, text].filter(Boolean).join(" ");
+    const name = [seen, title === titleOf(b) ? "" : titleOf(b), words].filter(Boolean).join(", ");
     const node = draw("g", {class: `box${isModule(b) ? " module" : ""}${dark ? " dark" : ""}`, role: "button",
-      tabindex: "-1", transform: `translate(${b.left.toFixed(1)},${b.top})`, "aria-label": `${seen}, ${words}`});
+      tabindex: "-1", transform: `translate(${b.left.toFixed(1)},${b.top})`, "aria-label": name});
     if (isModule(b)) node.setAttribute("aria-expanded", "false");
     node.append(draw("rect", {width: WIDTH, height: HEIGHT, rx: 6, style: fill && !named ? `fill:${fill}` : ""}));
     if (named) node.append(draw("rect", {width: 7, height: HEIGHT, rx: 3, style: `fill:${fill}`, class: "tab"}));
     if (changed) node.append(draw("path", {d: `M${WIDTH - 13},0h7a6,6 0 0 1 6,6v7z`, class: "changed"}));
     const mark = isModule(b) ? "▸ " : "";
-    node.append(draw("text", {x: 13, y: 16, class: "title"}, mark + fit(titleOf(b), WIDTH - 40, true, 12)), " ");
-    const room = WIDTH - 29 - wide(text, 11);
-    // A name says most at its end, a list of kinds at its start.
-    const below = b.key.startsWith("#") ? fit(under(b), room, true) : fit(under(b), room, false);
+    node.append(draw("text", {x: 13, y: 16, class: "title"}, mark + title), " ");
     node.append(draw("text", {x: 13, y: 32, class: "kinds"}, below), " ");
     node.append(draw("text", {x: WIDTH - 8, y: 32, class: "value"}, text));
     node.append(draw("title", {}, `${titleOf(b)}\n${factsOf(b).map(([k, v]) => `${k}: ${v}`).join("\n")}`));
