@@ -14,7 +14,8 @@ import pytest
 from harness.devices.android.adb.cable import Cable, ShellResult
 from harness.devices.android.advice import phone_error
 from harness.devices.android.app_ids import RunnerApk
-from harness.devices.android.hold.tether import PhoneOptions
+from harness.devices.android.facts import read_facts
+from harness.devices.android.hold.tether import PhoneOptions, Tether
 from harness.devices.android.hold.upkeep import RESTORE_FILE
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.devices.android.phone_store import FOLDER
@@ -23,7 +24,7 @@ from harness.errors import DeviceError, PhoneError, PhoneTrouble
 from harness.records.conditions import ConditionId
 from harness.wire import FailureKind, Format, ReplyStatus
 from tests.devices.android.apks import TinyApk, apk_source
-from tests.devices.android.conftest import standin
+from tests.devices.android.conftest import BACK_S, standin
 from tests.devices.android.jobs import INPUTS, OPERAND, Work, make_work
 from tests.vphone.ends import wait_for
 from tests.vphone.phone import VirtualPhone
@@ -178,6 +179,29 @@ def test_a_cable_that_flaps_during_a_launch_costs_nothing(
     execution = android.execute(work.lasting(4), work.inputs, DEADLINE_S)
     assert execution.reply.status is ReplyStatus.OK
     assert len(started(phone)) == 1
+
+
+def test_a_cable_may_be_cut_again_while_the_phone_is_made_ready(cable: Cable, phone: VirtualPhone) -> None:
+    cable.run(f"mkdir -p {FOLDER}")
+    tether = Tether(cable, read_facts(cable), PhoneOptions(back_s=BACK_S))
+    returns: list[str] = []
+
+    def cut_again() -> None:
+        returns.append("")
+        if len(returns) < 3:
+            phone.drop()
+
+    # The first thing that is done after each return, before the commands that make the phone ready.
+    tether.on_return(cut_again)
+    tries: list[str] = []
+
+    def work() -> str:
+        tries.append("")
+        if len(tries) == 1:
+            phone.drop()
+        return cable.run("echo here").text
+
+    assert (tether.again(work).strip(), len(tries), len(returns)) == ("here", 2, 3)
 
 
 def test_a_cable_that_is_out_for_a_moment_costs_nothing(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:

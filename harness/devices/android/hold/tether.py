@@ -101,13 +101,29 @@ class Tether:
         return phone_error(PhoneTrouble.REFUSED, what, serial=self.cable.serial, command=error.command)
 
     def _come_back(self, cause: PhoneError, keep: str) -> None:
+        """Wait for the phone and make it ready; a loose plug may interrupt that too."""
+        for _ in range(_RETURNS):
+            self._wait_for_return(cause)
+            try:
+                self._make_ready(keep)
+            except PhoneError as error:
+                if error.trouble not in LOSSES or self.closing.is_set():
+                    raise
+                cause = error
+            else:
+                return
+        raise cause
+
+    def _wait_for_return(self, cause: PhoneError) -> None:
         options = self.options
         self.last_loss = cause
         # What to do about it is said when the waiting was in vain.
         log.warning("%s; waiting up to %g s for it to come back", cause.what, options.back_s)
         self.facts = come_back(self.cable, cause, back_s=options.back_s, boot_s=options.boot_s)
+
+    def _make_ready(self, keep: str) -> None:
         for forget in self._forgets:
             forget()
         # An abandoned launch would run at the same time as the next one.
         stop_orphans(self.cable, APP_IDS, keep=keep)
-        keep_ready(self.cable, options.settings.clocks)
+        keep_ready(self.cable, self.options.settings.clocks)
