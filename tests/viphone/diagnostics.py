@@ -48,7 +48,7 @@ def _registry(phone: VirtualIPhone, request: dict[str, Any]) -> dict[str, Any]:
     state = phone.state
     battery = {
         "CurrentCapacity": state.battery_percent,
-        "MaxCapacity": 100,
+        "MaxCapacity": state.battery_capacity,
         "AppleRawCurrentCapacity": phone.gauge.charge_mah(),
         "CycleCount": state.battery_cycles,
         "ExternalConnected": state.plugged,

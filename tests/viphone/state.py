@@ -36,6 +36,7 @@ class IPhoneState:
     """The developer disk image, without which there is no process control."""
 
     battery_percent: int = 83
+    battery_capacity: object = 100
     battery_temperature_c: float = 28.5
     plugged: bool = True
     charging: bool = True

@@ -178,6 +178,14 @@ def test_what_the_app_says_about_the_iphone_counts_for_the_launch_and_the_gate(
     assert (after.thermal_status, after.power_save) == (("severe", False) if behaviour == "hot" else ("none", True))
 
 
+@pytest.mark.parametrize("capacity", ["all of it", 0, -5, True])
+def test_a_battery_that_does_not_say_what_it_holds_is_read_in_percent(
+    phone: VirtualIPhone, opened: Open, capacity: object
+) -> None:
+    phone.state.battery_capacity = capacity
+    assert opened().readiness().battery_percent == 83
+
+
 def test_a_low_battery_is_a_condition(phone: VirtualIPhone, opened: Open) -> None:
     phone.state.battery_percent = 12
     (condition,) = opened().conditions()

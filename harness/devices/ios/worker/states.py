@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import Any
 
@@ -30,7 +31,7 @@ async def clock(phone: Phone) -> dict[str, Any]:
     after_ns = time.monotonic_ns()
     return {
         "at_ns": (before_ns + after_ns) // 2,
-        "wall_ns": round(seconds * 1e9) if isinstance(seconds, int | float) else None,
+        "wall_ns": round(seconds * 1e9) if isinstance(seconds, int | float) and math.isfinite(seconds) else None,
     }
 
 
@@ -63,11 +64,12 @@ async def _sample(phone: Phone, every_s: float) -> None:
 
 def _plain(reported: dict[str, Any]) -> dict[str, Any]:
     charge, most = reported.get("CurrentCapacity"), reported.get("MaxCapacity")
+    whole = most if type(most) is int and most > 0 else 100
     temperature, voltage = reported.get("Temperature"), reported.get("Voltage")
     # In mAh, as the gauge counts it. CurrentCapacity is a percentage on every iOS that phonebench takes.
     raw = reported.get("AppleRawCurrentCapacity")
     return {
-        "percent": 100 * charge / (most or 100) if isinstance(charge, int) else None,
+        "percent": 100 * charge / whole if isinstance(charge, int) else None,
         "temperature_c": temperature / _HUNDREDTHS if isinstance(temperature, int) else None,
         "powered": _flag(reported.get("ExternalConnected")),
         "charging": _flag(reported.get("IsCharging")),
