@@ -264,8 +264,12 @@ class InterruptedRunError(PhonebenchError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type without one. Messages of compilers can fill pages."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip()
+    """Return the first line of an error's message, or its type without one. Messages of compilers can fill pages.
+
+    A line that ends with a colon says nothing without the next one, which follows it.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def typed_line(error: BaseException) -> str:

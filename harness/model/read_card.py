@@ -429,6 +429,9 @@ def _with_language(card: ModelCard, path: Path, *, where: str) -> ModelCard | No
         facts = read_ready(file, Format.GENAI)
         return replace(card, kind=SourceKind.READY, source=str(file), ready=Format.GENAI, language=facts)
     if not is_language_folder(folder):
+        if path.name == CONFIG_FILE and (why := why_no_language(folder)) is not None:
+            msg = f"{where} is {card.source!r}, which describes no language model: {why}"
+            raise UsageError(msg)
         return None
     if card.weights is not None:
         msg = f"{where} is {card.source!r}, a folder that contains its weights; leave out the key 'weights'"

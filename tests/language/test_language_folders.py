@@ -28,7 +28,7 @@ from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
 from harness.wire import Delegate, Format, GeneratePass, MeasurePass, RuntimeRequest, WarmupPass
 from tests.cli.calls import call
-from tests.language.conftest import small_model
+from tests.language.conftest import MODEL, small_model
 
 FP32 = Recipe(name="fp32", precision=Precision.FP32)
 # In a process of its own, as a build is: ONNX Runtime's builder imports a module with the common name `builders`.
@@ -242,8 +242,13 @@ def test_weights_in_a_pickle_are_named(folder: Path) -> None:
         ('{"architectures": ["T5ForConditionalGeneration"]}', "names T5ForConditionalGeneration, which is not one"),
     ],
 )
-def test_a_folder_of_hugging_face_that_is_no_language_model_says_why(folder: Path, text: str, words: str) -> None:
+@pytest.mark.parametrize("with_card", [False, True])
+def test_a_folder_of_hugging_face_that_is_no_language_model_says_why(
+    folder: Path, text: str, words: str, with_card: bool
+) -> None:
     (folder / "config.json").write_text(text)
+    if with_card:
+        shutil.copy(MODEL / "model.toml", folder)
     ended = call("run", str(folder), "--dry-run")
     assert ended.code == 2
     assert words in ended.err
@@ -349,3 +354,10 @@ def test_questions_in_utf_8_of_windows_are_read(folder: Path, tmp_path: Path) ->
     file.write_bytes(f"{GOOD}\r\n{GOOD}\r\n".encode("utf-8-sig"))
     prepared = prepare_language(resolve(str(folder), ModelOptions(data=str(file))), "key", tmp_path)
     assert prepared.float_answers == 2
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_text_that_is_not_utf_8_is_refused(folder: Path, tmp_path: Path, encoding: str) -> None:
+    (folder / "test.txt").write_bytes(("Gr\u00f6\u00dfe ist nicht alles. " * 100).encode(encoding))
+    with pytest.raises(UsageError, match=r"test\.txt' is not UTF-8 at byte [02]: save it"):
+        prepare_language(resolve(str(folder), ModelOptions()), "key", tmp_path)

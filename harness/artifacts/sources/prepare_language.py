@@ -301,7 +301,11 @@ def _text_of(path: Path) -> str:
     """The text of a file. Raises `UsageError` for one that cannot be read, or is too large for a text."""
     try:
         # Programs of Windows mark UTF-8 by a first character.
-        return read_small(path, _MOST_TEXT_BYTES).decode("utf-8-sig", errors="replace")
+        return read_small(path, _MOST_TEXT_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # Characters that stand for the unreadable ones would be scored as if they were the text.
+        msg = f"{str(path)!r} is not UTF-8 at byte {error.start}: save it as UTF-8"
+        raise UsageError(msg) from error
     except OSError as error:
         msg = f"cannot read {str(path)!r} ({error.strerror or error}): give a text file"
         raise UsageError(msg) from error
