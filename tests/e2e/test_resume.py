@@ -32,7 +32,6 @@ def test_kills_at_random_instants_lose_nothing(tmp_path: Path, working_cache: Pa
     struck = kill_and_resume(tmp_path, working_cache, kills=8, seed=20261123)
     assert len(struck.expected) == 8
     assert struck.faults == []
-    assert struck.resumed, "no kill fell into a run; the instants must be spread over the whole of it"
 
 
 def shown(phonebench: CommandLine) -> list[dict[str, Any]]:
