@@ -60,18 +60,23 @@ def start(folder: Path, *args: str, cache: Path) -> subprocess.Popen[bytes]:
 
 
 def kill_and_resume(folder: Path, cache: Path, *, kills: int, seed: int) -> Struck:
-    """Kill ``kills`` runs at instants spread over the length of a whole one, each the rest of the one before."""
+    """Kill ``kills`` runs at random instants, each the rest of the one before.
+
+    Every other instant is one at which a whole run measures, which is only a part of its time.
+    """
     chance = random.Random(seed)
-    began = time.monotonic()
+    began, began_at = time.monotonic(), time.time()
     expected = frozenset(cell["key"] for cell in _called(folder, cache, "run", *CELLS, "--json").json()["cells"])
-    whole_s = time.monotonic() - began
+    whole = (0.0, time.monotonic() - began)
+    stored_at = [path.stat().st_mtime - began_at for path in folder.glob("results/*/replies/*")]
+    measuring = (min(stored_at), max(stored_at))
     resumed = 0
-    for _ in range(kills):
+    for number in range(kills):
         unfinished = [cell for cell in _shown(folder, cache) if cell["status"] == "pending"]
         resumed += bool(unfinished)
         process = start(folder, "run", *(("--resume",) if unfinished else CELLS), cache=cache)
         try:
-            process.wait(timeout=chance.uniform(0.0, whole_s))
+            process.wait(timeout=chance.uniform(*(whole if number % 2 else measuring)))
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate()
