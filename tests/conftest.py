@@ -20,6 +20,9 @@ from tests.loop.shared import SharedFolder, kept, session_folder, sources_of_art
 # A skip whose reason starts with this is due to the machine, not the code: continuous integration must not have one.
 MISSING = "missing: "
 
+# A build of a language model takes three minutes on a slow computer, and others compute beside it.
+CALL_S = 600
+
 # If this is set, every process that a test starts recompiles torch, pandas and so on, which takes minutes in total.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -41,12 +44,12 @@ class Called:
 CommandLine = Callable[..., Called]
 
 
-def call_phonebench(*args: str, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
+def call_phonebench(*args: str, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = CALL_S) -> Called:
     """Run the real command line in a separate process, as a user would."""
     return call_python("-m", "harness", *args, cwd=cwd, env=env, timeout_s=timeout_s)
 
 
-def call_python(*args: str, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
+def call_python(*args: str, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = CALL_S) -> Called:
     """Run Python in a separate process that finds this package."""
     done = subprocess.run(
         [sys.executable, *args],
@@ -95,7 +98,7 @@ def phonebench(tmp_path: Path, working_cache: Path) -> CommandLine:
     """The command line with results in ``tmp_path / "results"`` and the session's working cache."""
     places = {"PHONEBENCH_RESULTS": str(tmp_path / "results"), "PHONEBENCH_CACHE": str(working_cache)}
 
-    def call(*args: str, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
+    def call(*args: str, env: dict[str, str] | None = None, timeout_s: float = CALL_S) -> Called:
         return call_phonebench(*args, cwd=tmp_path, env=places | (env or {}), timeout_s=timeout_s)
 
     return call
