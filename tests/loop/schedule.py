@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 CORES = os.cpu_count() or 1
+# A process with more tests than this waits for none.
+ENOUGH = 2
 # They spend their time in launches and pauses of virtual phones, and in waits for processes of a farm.
 WAITING = (
     "tests/devices/android/",
@@ -63,10 +65,30 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no t
             self._places = {unit: place for place, unit in enumerate(order)}
         super().schedule()
 
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Forget a process that has ended, and hand on what it had left. Return the test in which it died, if any.
+
+        That test counts as failed, and is not run again: it might end the next process too. xdist also hands on what is
+        done; a process that gets nothing but that waits forever.
+        """
+        workload: dict[str, dict[str, bool]] = self.assigned_work.pop(node)
+        crashed = next((test for tests in workload.values() for test, done in tests.items() if not done), None)
+        if crashed is None:
+            return None
+        workload[unit_of(crashed)][crashed] = True
+        self.workqueue.update({unit: tests for unit, tests in workload.items() if not all(tests.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return crashed
+
+    def _reschedule(self, node: WorkerController) -> None:
+        """Hand out units until the process has enough: it runs a test once it knows the next, or that none follows."""
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) <= ENOUGH:
+            self._assign_work_unit(node)
+
     def _assign_work_unit(self, node: WorkerController) -> None:
         unit = self._choose(node)
         if unit is None:
-            # A process runs its last test only once it knows that no other follows.
             node.shutdown()
             return
         self.workqueue.move_to_end(unit, last=False)
