@@ -9,8 +9,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from harness.model.read_card import MODEL_NAME
 from harness.model.splits import Split
 from harness.model.user_code import need_torch, running
 from harness.system.files import storage_errors
+from harness.system.packages import hidden
 from harness.wire import DType
 
 if TYPE_CHECKING:
@@ -70,12 +73,13 @@ class Model:
         """
         need_torch("Model.from_torch")
         name = _checked(name or _snake(type(module).__name__))
-        program = _exported(module, inputs)
-        arrays = _arrays(data, name) if data is not None else {}
-        card = _card(name, task, metric, arrays)
-        target = Path(folder) if folder else _home() / f"{name}-{_digest(program, arrays, card)[:16]}"
-        if not (folder is None and (target / CARD_FILE).is_file()):
-            _write(target, program, arrays, card)
+        with _beside_tensorflow():
+            program = _exported(module, inputs)
+            arrays = _arrays(data, name) if data is not None else {}
+            card = _card(name, task, metric, arrays)
+            target = Path(folder) if folder else _home() / f"{name}-{_digest(program, arrays, card)[:16]}"
+            if not (folder is None and (target / CARD_FILE).is_file()):
+                _write(target, program, arrays, card)
         return cls(target)
 
 
@@ -120,6 +124,11 @@ def _exported(module: torch.nn.Module, inputs: torch.Tensor | Sequence[torch.Ten
     hint = "; torch.export must be able to capture forward, see docs/models.md"
     with running(f"exporting {type(module).__name__}", raises=BuildError, folder=None, hint=hint), torch.no_grad():
         return torch.export.export(network, on_cpu)
+
+
+def _beside_tensorflow() -> AbstractContextManager[None]:
+    """Keep torch from loading triton, which crashes after TensorFlow and which no export needs."""
+    return hidden("triton") if "tensorflow" in sys.modules else nullcontext()
 
 
 def _refuse_odd(tensor: torch.Tensor, what: str) -> None:

@@ -18,6 +18,7 @@ from harness.model.data import load_split
 from harness.model.network import input_specs, load_network
 from harness.model.resolve import resolve
 from harness.model.splits import Split
+from tests.conftest import call_python
 
 
 class TinyNet(nn.Module):
@@ -196,3 +197,14 @@ def test_another_size_or_type_of_the_inputs_is_another_model() -> None:
 def test_odd_arguments_are_refused_by_name(module: Any, inputs: Any, data: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Model.from_torch(module, inputs, data)
+
+
+def test_a_module_is_exported_beside_tensorflow(tmp_path: Path) -> None:
+    code = """
+import sys, tensorflow, torch
+from harness import Model
+from tests.conftest import call_python
+print(Model.from_torch(torch.nn.Linear(4, 3), torch.zeros(1, 4), folder=sys.argv[1]).folder)
+"""
+    done = call_python("-c", code, str(tmp_path / "net"), cwd=tmp_path)
+    assert (done.code, done.out.strip()) == (0, str(tmp_path / "net")), done.err

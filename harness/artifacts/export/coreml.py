@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError
 from harness.artifacts.export.pte_integers import floats_only
 from harness.spec.recipe import Quantisation, Recipe
+from harness.system.packages import hidden
 
 if TYPE_CHECKING:
     import torch
@@ -20,23 +20,10 @@ OPERATORS = {"conv": "conv", "bn": "batch_norm", "linear": "linear", "add": "add
 
 def import_coremltools() -> Any:
     """Import coremltools with TensorFlow hidden, which it would otherwise import as well: 10 s and a gigabyte."""
-    with _hidden("tensorflow"):
+    with hidden("tensorflow"):
         import coremltools
 
     return coremltools
-
-
-@contextlib.contextmanager
-def _hidden(name: str) -> Iterator[None]:
-    """Make ``import name`` fail inside the block, unless it has been imported already."""
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # the documented way to refuse an import
-    try:
-        yield
-    finally:
-        del sys.modules[name]
 
 
 def quantised(source: FloatModel, recipe: Recipe) -> torch.nn.Module:
