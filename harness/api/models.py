@@ -21,12 +21,12 @@ import tomli_w
 
 from harness.errors import BuildError, UsageError
 from harness.model.card import CARD_FILE, Task
+from harness.model.element_types import element_type
 from harness.model.read_card import MODEL_NAME
 from harness.model.splits import Split
 from harness.model.user_code import need_torch, running
 from harness.system.files import storage_errors
 from harness.system.packages import hidden
-from harness.wire import DType
 
 if TYPE_CHECKING:
     import torch
@@ -132,16 +132,13 @@ def _beside_tensorflow() -> AbstractContextManager[None]:
 
 
 def _refuse_odd(tensor: torch.Tensor, what: str) -> None:
-    """Raise `UsageError` for a tensor that no runner can be given. ``torch.export`` takes most of them all the same."""
+    """Raise `UsageError` or `BuildError` for a tensor that no runner takes; ``torch.export`` takes most of them."""
     import torch
 
-    kind, supported = str(tensor.dtype).removeprefix("torch."), [dtype.value for dtype in DType]
     if tensor.layout is not torch.strided:
         msg = f"{what} is {str(tensor.layout).removeprefix('torch.')}: the runners take dense tensors; give to_dense()"
         raise UsageError(msg)
-    if kind not in supported:
-        msg = f"{what} is {kind}: the runners support {', '.join(supported)}; convert the module and its inputs"
-        raise UsageError(msg)
+    element_type(str(tensor.dtype).removeprefix("torch."), what)
     if not tensor.numel():
         msg = f"{what} has the shape {tuple(tensor.shape)}, which holds no value: give a batch of at least one"
         raise UsageError(msg)

@@ -15,8 +15,9 @@ from typing import Any
 
 from harness.errors import BuildError, MissingPackageError
 from harness.model.card import ModelCard
+from harness.model.element_types import element_type
 from harness.model.user_code import find_module, running
-from harness.wire import DType, TensorSpec, shape_text
+from harness.wire import TensorSpec, shape_text
 
 SIGNATURE = "serving_default"
 
@@ -108,12 +109,9 @@ def _from_folder(path: Path) -> _Loaded:
 def _spec(tensor: Any, name: str = "") -> TensorSpec:
     import tensorflow as tf
 
-    kind = tf.as_dtype(tensor.dtype).name
-    if kind not in {d.value for d in DType}:
-        msg = f"input {(name or tensor.name)!r} is {kind}; the runners support {', '.join(d.value for d in DType)}"
-        raise BuildError(msg)
+    dtype = element_type(tf.as_dtype(tensor.dtype).name, f"input {(name or tensor.name)!r}")
     sizes = tuple(-1 if size is None else int(size) for size in tensor.shape)
-    return TensorSpec(name=name or tensor.name, dtype=DType(kind), shape=sizes)
+    return TensorSpec(name=name or tensor.name, dtype=dtype, shape=sizes)
 
 
 def _one_call(spec: TensorSpec, path: Path) -> TensorSpec:

@@ -19,6 +19,7 @@ from harness.errors import BuildError, UsageError, first_line
 from harness.model.card import ModelCard, PartCard, SourceKind, last_parts, own_part, takes
 from harness.model.compose import compose
 from harness.model.data import Dataset, about_made_up, load_split, synthetic
+from harness.model.element_types import element_type
 from harness.model.outputs import check_tensors, flattening, is_flat, named
 from harness.model.parametrised import fold_parametrisations
 from harness.model.preserve import is_lazy, preserved
@@ -274,11 +275,8 @@ def _names(network: torch.nn.Module, count: int) -> tuple[str, ...]:
 
 
 def _spec(name: str, tensor: torch.Tensor) -> TensorSpec:
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    if dtype not in {d.value for d in DType}:
-        msg = f"input {name!r} is {dtype}; the runners support {', '.join(d.value for d in DType)}"
-        raise BuildError(msg)
-    return TensorSpec(name=name, dtype=DType(dtype), shape=tuple(tensor.shape))
+    dtype = element_type(str(tensor.dtype).removeprefix("torch."), f"input {name!r}")
+    return TensorSpec(name=name, dtype=dtype, shape=tuple(tensor.shape))
 
 
 def _tried(card: ModelCard, network: torch.nn.Module) -> torch.nn.Module:

@@ -109,7 +109,8 @@ def resume_run(
                 measure_cells(checked, here, run)
         if len(here) < len(pending):
             gone = {cell.device: away[cell.device] for cell in pending if cell.device in away}
-            msg = f"{'; '.join(dict.fromkeys(gone.values()))}. {places.how_to_resume(writer.head)}"
+            counts = f"{len(pending) - len(here)} of {len(pending)} cells did not run"
+            msg = f"{'; '.join(dict.fromkeys(gone.values()))}. {counts}; {places.how_to_resume(writer.head)}"
             raise IncompleteError(msg, lost=gone)
         return _finished(writer)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import subprocess
@@ -26,16 +27,21 @@ CELLS = ("--device", "fake", "--format", "onnx", "--threads", "1,2", "--launches
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Struck:
-    """What is left after the last resumption: the planned cells, the stored ones, and how often a run was resumed."""
+    """What is left after the last resumption.
+
+    ``expected``: the keys of the planned cells. ``stored``: those of the measurements in the file, in their order.
+    ``cells``: what is shown of the run. ``resumed``: how often a run was.
+    """
 
     expected: frozenset[str]
+    stored: tuple[str, ...]
     cells: tuple[dict[str, Any], ...]
     resumed: int
 
     @property
     def faults(self) -> list[str]:
         """What went wrong, in words; empty if nothing did."""
-        keys = [cell["key"] for cell in self.cells]
+        keys = self.stored
         found = [f"lost: {key}" for key in sorted(self.expected - set(keys))]
         found += [f"not expected: {key}" for key in sorted(set(keys) - self.expected)]
         found += [f"twice: {key}" for key in sorted(set(keys)) if keys.count(key) > 1]
@@ -49,11 +55,10 @@ class Struck:
 
 def start(folder: Path, *args: str, cache: Path) -> subprocess.Popen[bytes]:
     """Start the command line in a separate process."""
-    places = {"PHONEBENCH_RESULTS": str(folder / "results"), "PHONEBENCH_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *args],
         cwd=folder,
-        env=os.environ | places,
+        env=os.environ | _places(folder, cache) | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -81,12 +86,17 @@ def kill_and_resume(folder: Path, cache: Path, *, kills: int, seed: int) -> Stru
             process.kill()
         process.communicate()
     _called(folder, cache, "run", "--resume")
-    return Struck(expected=expected, cells=tuple(_shown(folder, cache)), resumed=resumed)
+    newest = max(folder.glob("results/*/measurements.jsonl"))
+    stored = tuple(json.loads(line)["cell"] for line in newest.read_text().splitlines())
+    return Struck(expected=expected, stored=stored, cells=tuple(_shown(folder, cache)), resumed=resumed)
+
+
+def _places(folder: Path, cache: Path) -> dict[str, str]:
+    return {"PHONEBENCH_RESULTS": str(folder / "results"), "PHONEBENCH_CACHE": str(cache)}
 
 
 def _called(folder: Path, cache: Path, *args: str) -> Called:
-    places = {"PHONEBENCH_RESULTS": str(folder / "results"), "PHONEBENCH_CACHE": str(cache)}
-    done = call_phonebench(*args, cwd=folder, env=places)
+    done = call_phonebench(*args, cwd=folder, env=_places(folder, cache))
     assert done.code == 0, done.err
     return done
 

@@ -210,7 +210,8 @@ class _Night:
     def _measure(self, spec: Spec, part: Part) -> RunRecord:
         """Start a run, resume it, or find it finished. Cells that a lost device left out stay out."""
         away: dict[str, str] = {}
-        while True:
+        # Each try but the last finds one more device away, or back again.
+        for _ in range(len(spec.device) + 1):
             try:
                 return self._attempt(spec, part, away)
             # The cells measured so far are stored. The missing ones are reported as incomplete.
@@ -220,14 +221,12 @@ class _Night:
                     self._note_lost(error.lost)
                 break
             except DeviceError as error:
-                log.warning("%s", error)
                 # One that cannot be opened costs its own cells, and not those of the others.
+                log.warning("%s", error)
                 others = tuple(device for device in spec.device if device not in away)
                 gone = absent_devices(others, spec.settings, self._tools.places)
-                self._note_lost({one.device: one.reason for one in gone})
                 away |= {one.device: one.reason for one in gone}
-                if len(gone) in (0, len(others)):
-                    break
+                self._note_lost(away)
         return load_run(self._tools.places.results, part.run_id or "")
 
     def _attempt(self, spec: Spec, part: Part, away: Mapping[str, str]) -> RunRecord:
